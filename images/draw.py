@@ -864,7 +864,7 @@ def write(folder: Path) -> list[Path]:
     rows = [("file", "name", "caption")]
     for file, (picture, name, phrase) in pictures().items():
         if file.endswith(".png"):
-            picture.quantize(256, dither=Image.Dither.NONE).save(folder / file, optimize=True)
+            picture.save(folder / file, optimize=True)
         else:
             picture.save(folder / file, quality=92, subsampling=0)
         rows.append((file, name, phrase))

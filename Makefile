@@ -1,0 +1,32 @@
+# make run   compare two pictures with four texts (needs no network once installed)
+# make test  every unit test, every lesson
+# make lab   open the lessons in JupyterLab
+# make lessons  stamp the first cells and run all lessons anew, keeping their outputs
+# Each of them first makes .venv when it is missing or pyproject.toml has changed.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+
+.PHONY: run test lab lessons
+
+run: $(READY)
+	$(BIN)/python example.py
+
+test: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest
+
+lab: $(READY)
+	$(BIN)/python -m jupyter lab --notebook-dir=. notebooks
+
+lessons: $(READY)
+	$(BIN)/python notebooks/refresh.py
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[clip,lab,test]'
+	touch $(READY)

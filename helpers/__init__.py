@@ -1,0 +1,22 @@
+"""Encode pictures and texts with CLIP, and compare them. In the order of the steps:"""
+
+from helpers.compare import cosine_similarity, normalize, probabilities, top_k
+from helpers.encode import encode_images, encode_texts
+from helpers.images import ImageError, open_image
+from helpers.models import ModelInfo, available_models, load
+from helpers.plots import plot_similarity
+
+__all__ = [
+    "available_models",
+    "ModelInfo",
+    "load",
+    "open_image",
+    "ImageError",
+    "encode_images",
+    "encode_texts",
+    "normalize",
+    "cosine_similarity",
+    "probabilities",
+    "top_k",
+    "plot_similarity",
+]

@@ -1,0 +1,70 @@
+"""Open any picture safely."""
+
+import struct
+from os import PathLike
+from typing import IO
+
+import numpy as np
+from PIL import Image, ImageOps
+
+ImageSource = str | PathLike | IO[bytes] | Image.Image
+
+
+class ImageError(ValueError):
+    """What was given is no picture that can be read. The message names it and says why."""
+
+
+def open_image(source: ImageSource) -> Image.Image:
+    """Open a picture the way a person would see it.
+
+    Args:
+        source: a path, an open binary file, or a PIL image (which is left as it is).
+
+    Returns:
+        A PIL image in mode RGB, turned upright (EXIF orientation), transparent parts laid over white.
+        Grey, palette, CMYK and 16-bit pictures become 8-bit RGB; of an animation, the first frame.
+
+    Raises:
+        ImageError: there is no such file, or it is no picture, or it is damaged.
+    """
+    if not isinstance(source, (str, PathLike, Image.Image)) and not hasattr(source, "read"):
+        raise ImageError(
+            f"a {type(source).__name__} is neither a path nor a PIL image; "
+            "make an image of an array with Image.fromarray"
+        )
+    try:
+        if isinstance(source, Image.Image):
+            return _to_rgb(source)
+        with Image.open(source) as image:
+            return _to_rgb(image)
+    except FileNotFoundError as error:
+        raise ImageError(f"no such picture: {_name(source)}") from error
+    except (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError) as error:
+        raise ImageError(f"{_name(source)} can't be read as a picture: {error}") from error
+
+
+def _name(source: ImageSource) -> str:
+    if isinstance(source, Image.Image):
+        return f"the {source.width}×{source.height} image"
+    return str(getattr(source, "name", source))
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith(("I", "F")):
+        image = _to_8_bit(image)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return image.convert("RGB")
+
+
+def _to_8_bit(image: Image.Image) -> Image.Image:
+    """Bring a deep grey picture to 0–255; its range is told by its mode or, failing that, its maximum."""
+    values = np.asarray(image, dtype=np.float32)
+    if image.mode.startswith("I;16") or values.max() > 255:
+        values = values / 257
+    elif image.mode == "F" and values.max() <= 1:
+        values = values * 255
+    return Image.fromarray(values.clip(0, 255).round().astype(np.uint8))

@@ -1,0 +1,194 @@
+"""Which models exist, and how to load one."""
+
+import difflib
+import hashlib
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+import clip
+import torch
+
+if not hasattr(clip, "tokenize"):
+    raise ImportError(
+        "the installed package 'clip' is not OpenAI's CLIP (PyPI's 'clip' is another project): "
+        "run `pip uninstall clip`, then install the one that README.md names"
+    )
+
+from clip.clip import _MODELS as OFFICIAL_URLS
+from clip.clip import _tokenizer as tokenizer  # noqa: F401 - encode takes it from here
+from clip.clip import _transform as clip_preprocess
+from clip.model import build_model, convert_weights
+
+TINY_PATH = Path(__file__).parent / "weights" / "tiny.pt"
+TINY_SHA256 = "868d15c10febf896738dd4795260b2dcddb8a5847c611113dec4b1bb8ad3a642"
+REACH_TIMEOUT_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What is known of a model before it is loaded.
+
+    Attributes:
+        name: what `load` takes.
+        parameters: millions of parameters, both encoders together.
+        embedding_size: ``d``, the length of a feature row.
+        resolution: pixels; the image encoder sees a square of this side.
+        gflops: billions of multiply-adds for one picture and one text.
+        imagenet_accuracy: zero-shot top-1 on ImageNet in percent; None where nobody measured it.
+        download_mib: size of the file in MiB; 0 when it travels with this package.
+        sha256: checksum of that file.
+
+    Sources: parameters, sizes and GFLOPs from open_clip's docs/model_profile.csv, accuracy from its
+    docs/openclip_results.csv, checksums from the addresses in clip/clip.py. The figures of `tiny` are
+    measured by this project (training/README.md).
+    """
+
+    name: str
+    parameters: float
+    embedding_size: int
+    resolution: int
+    gflops: float
+    imagenet_accuracy: float | None
+    download_mib: int
+    sha256: str
+
+
+_FIGURES = (
+    ("RN50", 102.0, 1024, 224, 18.2, 59.8, 244),
+    ("RN101", 119.7, 512, 224, 25.5, 62.3, 278),
+    ("RN50x4", 178.3, 640, 288, 51.8, 66.3, 402),
+    ("RN50x16", 291.0, 768, 384, 162.7, 70.7, 630),
+    ("RN50x64", 623.3, 1024, 448, 552.7, 73.9, 1290),
+    ("ViT-B/32", 151.3, 512, 224, 14.8, 63.3, 338),
+    ("ViT-B/16", 149.6, 512, 224, 41.1, 68.3, 335),
+    ("ViT-L/14", 427.6, 768, 224, 175.3, 75.5, 890),
+    ("ViT-L/14@336px", 427.9, 768, 336, 395.2, 76.6, 891),
+)
+
+
+def available_models() -> tuple[ModelInfo, ...]:
+    """List the models that `load` knows by name: `tiny` first, then OpenAI's nine."""
+    tiny = ModelInfo("tiny", 13.0, 384, 64, 0.1, None, 0, TINY_SHA256)
+    official = (ModelInfo(*figures, OFFICIAL_URLS[figures[0]].split("/")[-2]) for figures in _FIGURES)
+    return (tiny, *official)
+
+
+def load(
+    name: str | PathLike = "tiny",
+    device: str | torch.device | None = None,
+    download_root: str | PathLike | None = None,
+) -> tuple[torch.nn.Module, Callable]:
+    """Load a model and its preprocessing: the very pair that `clip.load` gives.
+
+    Args:
+        name: a name of `available_models()`, or the path of a checkpoint: a state dict saved with
+            `torch.save`, or a TorchScript archive such as OpenAI's files.
+        device: "cpu", "cuda", "mps", …; by default "cuda" if there is one, else "cpu".
+        download_root: folder of the official files, by default ``~/.cache/clip``.
+
+    Returns:
+        ``(model, preprocess)``. The model is in eval mode, float32 on every device but CUDA, where it
+        is float16. `preprocess` turns a PIL image into a ``(3, resolution, resolution)`` float32 tensor.
+
+    Raises:
+        ValueError: the name is unknown, the device does not exist, or the file is no CLIP checkpoint.
+        ConnectionError: an official model is not on this machine and can't be fetched.
+    """
+    device = _checked_device(device)
+    name = str(name)
+    if name == "tiny":
+        model = _load_tiny()
+    elif name in OFFICIAL_URLS:
+        model = _load_official(name, download_root)
+    elif Path(name).is_file():
+        model = _load_checkpoint(Path(name))
+    else:
+        raise ValueError(_unknown_name(name))
+    model = model.float().to(device).eval()
+    if device.type == "cuda":
+        convert_weights(model)
+    return model, clip_preprocess(model.visual.input_resolution)
+
+
+def _checked_device(device: str | torch.device | None) -> torch.device:
+    if device is None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"no such device: {device!r}; use 'cpu', 'cuda' or 'mps'") from error
+    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not present.get(device.type, True):
+        raise ValueError(f"this machine has no {device.type!r} device; use device='cpu'")
+    return device
+
+
+def _unknown_name(name: str) -> str:
+    names = [info.name for info in available_models()]
+    by_lower = {known.lower(): known for known in names}
+    nearest = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.4)
+    hint = f"; did you mean {by_lower[nearest[0]]!r}?" if nearest else ""
+    return f"no model or file is called {name!r}{hint} The names are: {', '.join(names)}"
+
+
+def _load_tiny() -> torch.nn.Module:
+    found = hashlib.sha256(TINY_PATH.read_bytes()).hexdigest()
+    if found != TINY_SHA256:
+        raise ValueError(
+            f"{TINY_PATH} is damaged: its SHA-256 begins {found[:8]}, not {TINY_SHA256[:8]}; fetch the file again"
+        )
+    return _load_checkpoint(TINY_PATH)
+
+
+def _load_official(name: str, download_root: str | PathLike | None) -> torch.nn.Module:
+    """Fetch the file if it is missing, let `clip.load` check its SHA-256, and build it on the CPU."""
+    url = OFFICIAL_URLS[name]
+    folder = Path(download_root).expanduser() if download_root else Path.home() / ".cache" / "clip"
+    size = next(info.download_mib for info in available_models() if info.name == name)
+    try:
+        if not (folder / url.split("/")[-1]).is_file():
+            urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=REACH_TIMEOUT_SECONDS).close()
+        model, _ = clip.load(name, device="cpu", download_root=str(folder))
+    except (OSError, EOFError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise ConnectionError(
+            f"{name!r} ({size} MiB) is not on this machine and could not be fetched ({reason}): "
+            f"download {url} elsewhere and put it into {folder}, "
+            "or use load('tiny'), which needs no network"
+        ) from error
+    except RuntimeError as error:
+        raise ConnectionError(
+            f"the download of {name!r} is damaged ({error}): delete it from {folder} and load again, "
+            "or use load('tiny'), which needs no network"
+        ) from error
+    return model
+
+
+def _load_checkpoint(path: Path) -> torch.nn.Module:
+    """Build a model from a file. Not `clip.load`: it fails on a state dict (openai/CLIP#396)."""
+    try:
+        if _is_torchscript(path):
+            state_dict = torch.jit.load(path, map_location="cpu").state_dict()
+        else:
+            state_dict = torch.load(path, map_location="cpu", weights_only=True)
+        state_dict = dict(state_dict)
+        model = build_model(state_dict).float()
+        model.load_state_dict(state_dict)  # again: build_model rounded the numbers to 16 bits
+        return model
+    except KeyError as error:
+        raise ValueError(f"{path} holds no CLIP state dict: it lacks {error}") from error
+    except Exception as error:
+        first_line = str(error).strip().split("\n")[0]
+        raise ValueError(f"{path} is not a readable CLIP checkpoint: {first_line}") from error
+
+
+def _is_torchscript(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(entry.endswith("/constants.pkl") for entry in archive.namelist())

@@ -1,0 +1,69 @@
+"""Draw similarities."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from helpers.images import ImageSource, open_image
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+FEW = 6
+FEW_COLUMN_INCHES, MANY_COLUMN_INCHES, ROW_INCHES = 1.3, 0.5, 0.36
+PICTURE_HEIGHT = 1.6  # of the column's width
+
+
+def plot_similarity(similarity: np.ndarray, texts: Sequence[str], images: Sequence[ImageSource]) -> "Axes":
+    """Draw ``similarity[text_i, img_j]`` as a heatmap, with the pictures on its top edge.
+
+    Args:
+        similarity: ``(texts, images)``.
+        texts: one label for each row.
+        images: one picture for each column, as `open_image` takes them.
+
+    Returns:
+        The matplotlib axes of a new figure; ``axes.figure.savefig(path)`` saves it.
+
+    Raises:
+        ValueError: the shape does not fit the number of texts and images.
+    """
+    import matplotlib.pyplot as plt  # here, because it doubles the time to import helpers
+
+    similarity = np.asarray(similarity)
+    if similarity.shape != (len(texts), len(images)):
+        raise ValueError(
+            f"similarity has shape {similarity.shape}, but there are {len(texts)} texts and {len(images)} images"
+        )
+    column = FEW_COLUMN_INCHES if len(images) <= FEW else MANY_COLUMN_INCHES
+    heights = (column * PICTURE_HEIGHT, ROW_INCHES * len(texts))
+    figure, (top, axes) = plt.subplots(
+        nrows=2, figsize=(column * len(images), sum(heights)), height_ratios=heights, gridspec_kw={"hspace": 0}
+    )
+    axes.imshow(similarity, cmap="viridis", aspect="auto")
+    axes.set_yticks(range(len(texts)), texts)
+    axes.tick_params(bottom=False, labelbottom=False, left=False)
+    axes.spines[:].set_visible(False)
+    _write_numbers(axes, similarity)
+    _lay_pictures(top, images)
+    return axes
+
+
+def _write_numbers(axes: "Axes", similarity: np.ndarray) -> None:
+    middle = (similarity.min() + similarity.max()) / 2
+    for (i, j), value in np.ndenumerate(similarity):
+        colour = "white" if value < middle else "black"
+        axes.text(j, i, f"{value.round(2) + 0.0:.2f}", ha="center", va="center", color=colour, size=9)
+
+
+def _lay_pictures(axes: "Axes", images: Sequence[ImageSource]) -> None:
+    """Draw each picture over its column, as large as fits into a cell 1 wide and `PICTURE_HEIGHT` high."""
+    axes.axis("off")
+    for j, source in enumerate(images):
+        image = open_image(source)
+        scale = min(0.94 / image.width, 0.94 * PICTURE_HEIGHT / image.height)
+        width, height = image.width * scale, image.height * scale
+        axes.imshow(image, extent=(j - width / 2, j + width / 2, 0.06, 0.06 + height), aspect="auto")
+    axes.set_xlim(-0.5, len(images) - 0.5)
+    axes.set_ylim(0, PICTURE_HEIGHT)

@@ -1,0 +1,105 @@
+"""The arithmetic of the comparison, against slow and obvious references."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import helpers
+
+RANDOM = np.random.default_rng(0)
+TEXTS = RANDOM.normal(size=(5, 8))
+IMAGES = RANDOM.normal(size=(7, 8)) * 100
+
+
+def cosine(a, b):
+    dot = sum(x * y for x, y in zip(a, b, strict=True))
+    return dot / math.sqrt(sum(x * x for x in a)) / math.sqrt(sum(y * y for y in b))
+
+
+def test_normalize_gives_rows_of_length_one_in_the_same_direction():
+    unit = helpers.normalize(IMAGES)
+    assert unit.dtype == np.float32
+    for row, original in zip(unit, IMAGES, strict=True):
+        assert math.isclose(math.sqrt(sum(float(x) ** 2 for x in row)), 1, abs_tol=1e-6)
+        assert math.isclose(cosine(row, original), 1, abs_tol=1e-6)
+
+
+def test_normalize_never_works_in_place_and_may_be_repeated():
+    features = IMAGES.astype(np.float32)
+    before = features.copy()
+    once = helpers.normalize(features)
+    assert np.array_equal(features, before)
+    assert np.allclose(helpers.normalize(once), once, atol=1e-6)
+
+
+def test_normalize_takes_a_single_row():
+    assert np.allclose(helpers.normalize(IMAGES[2]), helpers.normalize(IMAGES)[2])
+
+
+@pytest.mark.parametrize("value", [0.0, np.nan, np.inf])
+def test_normalize_names_the_row_without_direction(value):
+    features = np.ones((3, 4))
+    features[1] = value
+    with pytest.raises(ValueError, match="row 1 has length"):
+        helpers.normalize(features)
+
+
+def test_similarity_has_texts_as_rows_and_images_as_columns():
+    similarity = helpers.cosine_similarity(TEXTS, IMAGES)
+    assert similarity.shape == (5, 7)
+    assert similarity.dtype == np.float32
+    for i, text in enumerate(TEXTS):
+        for j, image in enumerate(IMAGES):
+            assert math.isclose(similarity[i, j], cosine(text, image), abs_tol=1e-6)
+
+
+def test_similarity_never_leaves_its_range():
+    same = RANDOM.normal(size=(200, 512))
+    similarity = helpers.cosine_similarity(same, same)
+    assert similarity.max() <= 1
+    assert np.allclose(similarity.diagonal(), 1, atol=1e-6)
+
+
+def test_similarity_refuses_features_of_two_models():
+    with pytest.raises(ValueError, match="texts have 8 features a row and images 6: encode both with the same model"):
+        helpers.cosine_similarity(TEXTS, IMAGES[:, :6])
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_probabilities_are_the_softmax_of_the_scaled_similarity(axis):
+    similarity = helpers.cosine_similarity(TEXTS, IMAGES)
+    expected = torch.softmax(torch.from_numpy(similarity) * 100, dim=axis).numpy()
+    found = helpers.probabilities(similarity, axis=axis)
+    assert np.allclose(found, expected, atol=1e-6)
+    assert np.allclose(found.sum(axis=axis), 1, atol=1e-5)
+
+
+def test_probabilities_choose_among_texts_unless_told_otherwise():
+    assert np.allclose(helpers.probabilities(np.zeros((4, 2))), 1 / 4)
+
+
+def test_probabilities_survive_huge_logits():
+    assert np.allclose(helpers.probabilities(np.array([[1.0], [0.0]]), logit_scale=1e5).ravel(), [1, 0])
+
+
+def test_top_k_gives_the_best_first():
+    similarity = helpers.cosine_similarity(TEXTS, IMAGES)
+    indices, scores = helpers.top_k(similarity, 3)
+    assert indices.shape == scores.shape == (5, 3)
+    for row, found, values in zip(similarity, indices, scores, strict=True):
+        expected = sorted(range(7), key=lambda j: -row[j])[:3]
+        assert found.tolist() == expected
+        assert values.tolist() == [row[j] for j in expected]
+
+
+def test_top_k_of_equal_scores_takes_the_lower_index():
+    indices, _ = helpers.top_k(np.array([[0.5, 0.9, 0.5, 0.9]]), 4)
+    assert indices.tolist() == [[1, 3, 0, 2]]
+
+
+@pytest.mark.parametrize("k", [0, 8])
+def test_top_k_says_what_k_may_be(k):
+    with pytest.raises(ValueError, match=f"k is {k}; it must be between 1 and 7"):
+        helpers.top_k(helpers.cosine_similarity(TEXTS, IMAGES), k)

@@ -1,0 +1,68 @@
+"""example.py is the check of an installation: it must be dependable."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+from conftest import IMAGES, ROOT
+
+
+def example(*arguments, folder):
+    return subprocess.run(
+        [sys.executable, str(ROOT / "example.py"), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        check=False,
+    )
+
+
+def test_without_arguments_it_does_the_seeds_job(tmp_path):
+    result = example(folder=tmp_path)
+    assert result.returncode == 0
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("model tiny on ")
+    assert lines[1].split() == ["maze1.jpeg", "maze2.jpeg"]
+    rows = {line[:12].strip(): [float(value) for value in line[12:].split()] for line in lines[2:6]}
+    assert list(rows) == ["maze", "game", "cat", "win the game"]
+    for j in range(2):
+        assert max(rows, key=lambda text: rows[text][j]) == "maze"
+    assert lines[6] == "heatmap: similarity.png"
+    with Image.open(tmp_path / "similarity.png") as heatmap:
+        assert min(heatmap.size) > 300
+
+
+def test_json_is_the_matrix_and_nothing_else_and_repeats_exactly(tmp_path):
+    first, second = (example("--json", folder=tmp_path) for _ in range(2))
+    assert first.stdout == second.stdout
+    matrix = json.loads(first.stdout)
+    assert [len(row) for row in matrix] == [2, 2, 2, 2]
+    assert not list(tmp_path.iterdir())
+
+
+def test_own_pictures_texts_and_output(tmp_path):
+    result = example(IMAGES / "cat.png", "--texts", "a cat", "a bus", "--output", "mine.png", folder=tmp_path)
+    assert result.returncode == 0
+    assert "cat.png" in result.stdout
+    assert (tmp_path / "mine.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["no-such.png"], "no such picture: no-such.png"),
+        (["--texts", "maze", " "], "a text is empty"),
+        (["--model", "tyni"], "did you mean 'tiny'"),
+        (["--texts", "maze " * 100], "text 0 has 102 tokens"),
+        (["--output", "no-such-folder/heatmap.png"], "no-such-folder"),
+    ],
+)
+def test_bad_input_gives_one_line_and_status_2(arguments, message, tmp_path):
+    result = example(*arguments, folder=tmp_path)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1

@@ -1,0 +1,160 @@
+"""Any picture file becomes upright RGB on white, or one clear error."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import helpers
+from conftest import IMAGES
+
+RED, WHITE = (255, 0, 0), (255, 255, 255)
+
+
+def stored(image: Image.Image, kind: str, **options) -> io.BytesIO:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    file.seek(0)
+    return file
+
+
+def two_halves(mode: str, left, right) -> Image.Image:
+    image = Image.new(mode, (8, 4), right)
+    image.paste(left, (0, 0, 4, 4))
+    return image
+
+
+def halves_of(image: Image.Image) -> tuple:
+    assert image.mode == "RGB"
+    return image.getpixel((0, 0)), image.getpixel((7, 0))
+
+
+def test_a_plain_picture_is_unchanged():
+    found = helpers.open_image(IMAGES / "cat.png")
+    assert np.array_equal(np.asarray(found), np.asarray(Image.open(IMAGES / "cat.png").convert("RGB")))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
+def test_transparent_parts_lie_on_white(kind):
+    image = two_halves("RGBA", (*RED, 255), (0, 0, 0, 0))
+    options = {"lossless": True, "exact": True} if kind == "WEBP" else {}
+    assert halves_of(helpers.open_image(stored(image, kind, **options))) == (RED, WHITE)
+
+
+def test_half_transparent_black_becomes_grey():
+    image = Image.new("RGBA", (8, 4), (0, 0, 0, 128))
+    assert abs(halves_of(helpers.open_image(image))[0][0] - 127) <= 1
+
+
+def test_grey_with_alpha():
+    assert halves_of(helpers.open_image(two_halves("LA", (90, 255), (0, 0)))) == ((90, 90, 90), WHITE)
+
+
+def test_palette_with_a_transparent_colour():
+    image = two_halves("P", 1, 0)
+    image.putpalette([0, 0, 0, *RED])
+    found = helpers.open_image(stored(image, "PNG", transparency=0))
+    assert halves_of(found) == (RED, WHITE)
+
+
+def test_first_frame_of_an_animation():
+    frames = [Image.new("RGB", (8, 4), colour) for colour in ("red", "blue", "green")]
+    found = helpers.open_image(stored(frames[0], "GIF", save_all=True, append_images=frames[1:]))
+    assert halves_of(found) == (RED, RED)
+
+
+def test_cmyk():
+    image = Image.new("CMYK", (8, 4), (0, 255, 255, 0))
+    red, green, blue = halves_of(helpers.open_image(stored(image, "JPEG")))[0]
+    assert red > 250
+    assert green < 5
+    assert blue < 5
+
+
+@pytest.mark.parametrize("mode", ["1", "L"])
+def test_grey_and_black_and_white(mode):
+    assert halves_of(helpers.open_image(two_halves(mode, 255, 0))) == (WHITE, (0, 0, 0))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_16_bit_grey_keeps_its_brightness(kind):
+    values = np.zeros((4, 8), dtype=np.uint16)
+    values[:, :4] = 128 * 257
+    found = helpers.open_image(stored(Image.fromarray(values), kind))
+    assert halves_of(found) == ((128, 128, 128), (0, 0, 0))
+
+
+@pytest.mark.parametrize("top", [1.0, 255.0])
+def test_floating_point_grey_keeps_its_brightness(top):
+    values = np.full((4, 8), top, dtype=np.float32)
+    values[:, 4:] = 0
+    assert halves_of(helpers.open_image(stored(Image.fromarray(values), "TIFF"))) == (WHITE, (0, 0, 0))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_exif_orientation_comes_out_upright(orientation):
+    """The eight ways to lay a picture, as the EXIF standard defines them, undone by hand in NumPy."""
+    stored_pixels = np.arange(8 * 4 * 3, dtype=np.uint8).reshape(4, 8, 3)
+    upright = {
+        1: lambda p: p,
+        2: lambda p: p[:, ::-1],
+        3: lambda p: p[::-1, ::-1],
+        4: lambda p: p[::-1],
+        5: lambda p: p.transpose(1, 0, 2),
+        6: lambda p: np.rot90(p, -1),
+        7: lambda p: p.transpose(1, 0, 2)[::-1, ::-1],
+        8: lambda p: np.rot90(p),
+    }[orientation](stored_pixels)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    found = helpers.open_image(stored(Image.fromarray(stored_pixels), "PNG", exif=exif))
+    assert np.array_equal(np.asarray(found), upright)
+
+
+def test_the_given_image_is_left_as_it_is():
+    image = Image.new("RGBA", (4, 4), (0, 0, 0, 0))
+    helpers.open_image(image)
+    assert image.mode == "RGBA"
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(helpers.ImageError, match=r"no such picture: .*nothing\.png"):
+        helpers.open_image(tmp_path / "nothing.png")
+
+
+def broken_files(folder):
+    whole = (IMAGES / "cat.png").read_bytes()
+    jpeg = (IMAGES / "maze1.jpeg").read_bytes()
+    contents = {
+        "empty.png": b"",
+        "text.jpg": b"this is no picture",
+        "cut.png": whole[: len(whole) // 2],
+        "cut.jpg": jpeg[: len(jpeg) // 2],
+        "damaged.png": whole[:60] + bytes(80) + whole[140:],
+        "head-only.gif": b"GIF89a",
+        "page.html": b"<html>404</html>",
+    }
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    (folder / "folder.png").mkdir()
+    return [*contents, "folder.png"]
+
+
+def test_what_is_no_picture_gives_one_line_with_its_name(tmp_path):
+    for name in broken_files(tmp_path):
+        with pytest.raises(helpers.ImageError) as caught:
+            helpers.open_image(tmp_path / name)
+        assert name in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_picture_too_large_to_be_true_is_refused(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(helpers.ImageError, match="can't be read as a picture"):
+        helpers.open_image(IMAGES / "cat.png")
+
+
+def test_an_array_is_told_the_way_out():
+    with pytest.raises(helpers.ImageError, match=r"ndarray is neither a path nor a PIL image.*Image\.fromarray"):
+        helpers.open_image(np.zeros((4, 4, 3)))

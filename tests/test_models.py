@@ -1,0 +1,204 @@
+"""What load promises: the pair of clip.load, in 32 bits on a CPU, or one clear line."""
+
+import hashlib
+import os
+import subprocess
+import sys
+import urllib.error
+
+import clip
+import numpy as np
+import pytest
+import torch
+from clip.clip import _transform
+from clip.model import CLIP
+from torch.utils.flop_counter import FlopCounterMode
+
+import helpers
+from conftest import IMAGES, ROOT
+from helpers import models
+
+ARCHITECTURES = {
+    "RN50": (1024, 224, (3, 4, 6, 3), 64, None, 77, 49408, 512, 8, 12),
+    "RN101": (512, 224, (3, 4, 23, 3), 64, None, 77, 49408, 512, 8, 12),
+    "RN50x4": (640, 288, (4, 6, 10, 6), 80, None, 77, 49408, 640, 10, 12),
+    "RN50x16": (768, 384, (6, 8, 18, 8), 96, None, 77, 49408, 768, 12, 12),
+    "RN50x64": (1024, 448, (3, 15, 36, 10), 128, None, 77, 49408, 1024, 16, 12),
+    "ViT-B/32": (512, 224, 12, 768, 32, 77, 49408, 512, 8, 12),
+    "ViT-B/16": (512, 224, 12, 768, 16, 77, 49408, 512, 8, 12),
+    "ViT-L/14": (768, 224, 24, 1024, 14, 77, 49408, 768, 12, 12),
+    "ViT-L/14@336px": (768, 336, 24, 1024, 14, 77, 49408, 768, 12, 12),
+}
+"""As the papers and the checkpoints give them, in the order of CLIP's arguments."""
+
+
+def test_models_are_tiny_and_the_nine_of_clip():
+    names = [info.name for info in helpers.available_models()]
+    assert names == ["tiny", *clip.available_models()]
+
+
+@pytest.mark.parametrize("info", helpers.available_models()[1:], ids=lambda info: info.name)
+def test_figures_of_official_models_follow_from_their_architecture(info):
+    with torch.device("meta"):
+        model = CLIP(*ARCHITECTURES[info.name])
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    assert round(parameters / 1e6, 1) == info.parameters
+    assert (model.text_projection.shape[1], model.visual.input_resolution) == (info.embedding_size, info.resolution)
+    assert len(info.sha256) == 64
+
+
+def test_figures_of_tiny_are_measured(tiny):
+    model, _ = tiny
+    info = helpers.available_models()[0]
+    assert round(sum(parameter.numel() for parameter in model.parameters()) / 1e6, 1) == info.parameters
+    assert (model.text_projection.shape[1], model.visual.input_resolution) == (info.embedding_size, info.resolution)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model.encode_image(torch.zeros(1, 3, info.resolution, info.resolution))
+        model.encode_text(clip.tokenize("a cat"))
+    assert round(counter.get_total_flops() / 2 / 1e9, 1) == info.gflops
+
+
+def test_tiny_is_ready_to_use(tiny):
+    model, preprocess = tiny
+    assert not model.training
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    assert str(preprocess.transforms[:2]) == str(_transform(model.visual.input_resolution).transforms[:2])
+
+
+@pytest.mark.parametrize("device", ["cpu", "cpu:0", torch.device("cpu"), None])
+def test_every_way_to_say_cpu_gives_32_bits(device):
+    model, _ = helpers.load("tiny", device=device)
+    if device is not None or not torch.cuda.is_available():
+        assert model.dtype == torch.float32
+
+
+def test_a_damaged_tiny_is_refused(monkeypatch, tmp_path):
+    damaged = tmp_path / "tiny.pt"
+    content = bytearray(models.TINY_PATH.read_bytes())
+    content[len(content) // 2] ^= 1
+    damaged.write_bytes(content)
+    monkeypatch.setattr(models, "TINY_PATH", damaged)
+    with pytest.raises(ValueError, match=r"tiny\.pt is damaged: its SHA-256 begins \w{8}, not \w{8}"):
+        helpers.load("tiny")
+
+
+def test_an_unknown_name_lists_the_names_and_the_nearest():
+    with pytest.raises(ValueError, match=r"called 'vit-b32'; did you mean 'ViT-B/32'\? The names are: tiny, RN50, .*"):
+        helpers.load("vit-b32")
+    with pytest.raises(ValueError, match=r"called 'qqqqqqqqq' The names are: tiny"):
+        helpers.load("qqqqqqqqq")
+
+
+def test_an_unknown_or_missing_device_is_named():
+    with pytest.raises(ValueError, match="no such device: 'gpu'; use 'cpu', 'cuda' or 'mps'"):
+        helpers.load("tiny", device="gpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(ValueError, match="this machine has no 'cuda' device; use device='cpu'"):
+            helpers.load("tiny", device="cuda")
+
+
+def test_a_state_dict_file_keeps_its_32_bits(random_vit, tmp_path):
+    torch.save(random_vit.state_dict(), tmp_path / "own.pt")
+    model, preprocess = helpers.load(tmp_path / "own.pt", device="cpu")
+    for mine, theirs in zip(random_vit.parameters(), model.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+    assert preprocess.transforms[0].size == 32
+
+
+@pytest.fixture(scope="session")
+def archive(random_vit, tmp_path_factory):
+    """A TorchScript archive in 16 bits, the form of OpenAI's own files."""
+    path = tmp_path_factory.mktemp("archive") / "vit.pt"
+    example = (torch.zeros(1, 3, 32, 32), clip.tokenize("a cat"))
+    traced = torch.jit.trace(random_vit, example, check_trace=False)
+    traced.save(path)
+    return path
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_archive_loads_as_clip_load_does(archive):
+    ours, our_preprocess = helpers.load(archive, device="cpu")
+    theirs, their_preprocess = clip.load(str(archive), device="cpu")
+    picture = helpers.open_image(IMAGES / "cat.png")
+    assert torch.equal(our_preprocess(picture), their_preprocess(picture))
+    with torch.no_grad():
+        expected = theirs.encode_image(their_preprocess(picture)[None])
+        found = ours.encode_image(our_preprocess(picture)[None])
+    assert np.allclose(found, expected, atol=1e-2)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 half a zip"])
+def test_a_file_that_is_no_checkpoint_is_named(tmp_path, content):
+    path = tmp_path / "junk.pt"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"junk\.pt is not a readable CLIP checkpoint") as caught:
+        helpers.load(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_another_networks_weights_are_refused(tmp_path):
+    torch.save({"layer.weight": torch.zeros(3)}, tmp_path / "other.pt")
+    with pytest.raises(ValueError, match=r"other\.pt holds no CLIP state dict: it lacks 'visual"):
+        helpers.load(tmp_path / "other.pt")
+
+
+def test_a_checkpoint_can_run_no_code(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (os.mkdir, (str(tmp_path / "evil"),))
+
+    torch.save({"visual": Evil()}, tmp_path / "evil.pt")
+    with pytest.raises(ValueError, match=r"evil\.pt is not a readable CLIP checkpoint"):
+        helpers.load(tmp_path / "evil.pt")
+    assert not (tmp_path / "evil").exists()
+
+
+def test_without_network_one_line_says_the_way_out(monkeypatch, tmp_path):
+    def refuse(*_, **__):
+        raise urllib.error.URLError("no network")
+
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
+    with pytest.raises(ConnectionError) as caught:
+        helpers.load("ViT-B/32", download_root=tmp_path)
+    message = str(caught.value)
+    for part in ("338 MiB", "no network", models.OFFICIAL_URLS["ViT-B/32"], str(tmp_path), "load('tiny')"):
+        assert part in message
+    assert "\n" not in message
+
+
+def serve(archive, folder, monkeypatch, checksum):
+    """Let `ViT-B/32` stand at a file address with this checksum in it, as in OpenAI's own addresses."""
+    place = folder / checksum / "ViT-B-32.pt"
+    place.parent.mkdir(parents=True)
+    place.write_bytes(archive.read_bytes())
+    monkeypatch.setitem(models.OFFICIAL_URLS, "ViT-B/32", place.as_uri())
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_official_model_is_fetched_once_and_checked(archive, tmp_path, monkeypatch, random_vit):
+    serve(archive, tmp_path / "server", monkeypatch, hashlib.sha256(archive.read_bytes()).hexdigest())
+    model, _ = helpers.load("ViT-B/32", device="cpu", download_root=tmp_path / "cache")
+    assert torch.allclose(model.text_projection, random_vit.text_projection, atol=1e-3)
+    (tmp_path / "server").rename(tmp_path / "gone")
+    again, _ = helpers.load("ViT-B/32", device="cpu", download_root=tmp_path / "cache")
+    assert torch.equal(model.text_projection, again.text_projection)
+
+
+def test_a_damaged_download_is_refused(archive, tmp_path, monkeypatch):
+    serve(archive, tmp_path / "server", monkeypatch, "0" * 64)
+    with pytest.raises(ConnectionError, match=r"download of 'ViT-B/32' is damaged .*delete it from .*load\('tiny'\)"):
+        helpers.load("ViT-B/32", device="cpu", download_root=tmp_path / "cache")
+
+
+def test_the_clipboard_tool_of_the_same_name_is_recognised(tmp_path):
+    (tmp_path / "clip.py").write_text("def copy(text): ...\n")
+    result = subprocess.run(
+        [sys.executable, "-c", "import helpers"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+    assert "ImportError: the installed package 'clip' is not OpenAI's CLIP" in result.stderr
+    assert "pip uninstall clip" in result.stderr
