@@ -24,6 +24,7 @@ lab: $(READY)
 
 lessons: $(READY)
 	$(BIN)/python notebooks/refresh.py
+	$(BIN)/python example.py --output .github/similarity.png
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -57,7 +57,8 @@ def _table(similarity, texts: list[str], images: list[Path]) -> str:
     width = max(len(text) for text in texts)
     header = " " * width + "".join(f"  {path.name}" for path in images)
     rows = [
-        f"{text:<{width}}" + "".join(f"  {value:{len(path.name)}.3f}" for value, path in zip(row, images, strict=True))
+        f"{text:<{width}}"
+        + "".join(f"  {value.round(3) + 0.0:{len(path.name)}.3f}" for value, path in zip(row, images, strict=True))
         for text, row in zip(texts, similarity, strict=True)
     ]
     return "\n".join([header, *rows])

@@ -1,0 +1,37 @@
+"""What the README says works."""
+
+import re
+
+import pytest
+
+from conftest import ROOT
+from test_lessons import LESSONS, refresh
+
+README = (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_every_lesson_stands_in_the_table_with_its_badge(path):
+    (row,) = [line for line in README.splitlines() if line.startswith(f"| {int(path.stem[:2])} |")]
+    assert f"](notebooks/{path.name})" in row
+    assert refresh.badge(path.name) in row
+
+
+def test_minutes_are_those_of_the_lessons():
+    for path in LESSONS:
+        minutes = re.search(r"\*\*Time:\*\* (\d+) minutes", path.read_text())[1]
+        assert re.search(rf"^\| {int(path.stem[:2])} \|.*\| {minutes} \|", README, re.M), path.name
+
+
+def test_links_lead_somewhere_and_pictures_have_alternative_text():
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+    assert not re.search(r"!\[\s*\]", README)
+
+
+def test_the_code_runs(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.S)
+    names = {}
+    exec(code, names)
+    assert names["similarity"].shape == (2, 2)
