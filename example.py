@@ -56,11 +56,10 @@ def _parse() -> argparse.Namespace:
 def _table(similarity, texts: list[str], images: list[Path]) -> str:
     width = max(len(text) for text in texts)
     header = " " * width + "".join(f"  {path.name}" for path in images)
-    rows = [
-        f"{text:<{width}}"
-        + "".join(f"  {value.round(3) + 0.0:{len(path.name)}.3f}" for value, path in zip(row, images, strict=True))
-        for text, row in zip(texts, similarity, strict=True)
-    ]
+    rows = []
+    for text, row in zip(texts, similarity.round(3) + 0.0, strict=True):
+        cells = (f"  {value:{len(path.name)}.3f}" for value, path in zip(row, images, strict=True))
+        rows.append(f"{text:<{width}}" + "".join(cells))
     return "\n".join([header, *rows])
 
 

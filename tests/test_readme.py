@@ -3,9 +3,9 @@
 import re
 
 import pytest
+from test_lessons import LESSONS, refresh
 
 from conftest import ROOT
-from test_lessons import LESSONS, refresh
 
 README = (ROOT / "README.md").read_text()
 
