@@ -20,7 +20,7 @@ test: $(READY)
 	$(BIN)/python -m pytest
 
 lab: $(READY)
-	$(BIN)/python -m jupyter lab --notebook-dir=. notebooks
+	$(BIN)/python -m jupyter lab --notebook-dir=. notebooks/01-list-models.ipynb
 
 lessons: $(READY)
 	$(BIN)/python notebooks/refresh.py
