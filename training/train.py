@@ -1,0 +1,399 @@
+"""Train the image side of `tiny`: a soft choice among all names, in the teacher's fixed text space.
+
+Run ``python training/train.py --pictures 1500000`` after ``teach.py``. The learning rate stays constant until the last
+quarter, then falls to zero; the pictures grow from 64 to 96 pixels on the way. State is saved every few minutes, and
+the same command goes on from it. ``image-stable.pt`` keeps the state from before the fall: a longer training
+(``--pictures`` raised) goes on from there.
+"""
+
+import argparse
+import json
+import math
+import os
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from clip.model import ModifiedResNet
+from torch.nn import functional
+
+try:
+    from training.augment import MEAN, STD, augment
+    from training.get_data import data_folder
+    from training.scenes import COLOURS
+except ModuleNotFoundError:  # run as a script
+    from augment import MEAN, STD, augment
+    from get_data import data_folder
+    from scenes import COLOURS
+
+LAYERS, WIDTH, EMBEDDING, SMALL, LARGE = (1, 1, 2, 1), 32, 384, 64, 96
+FALL, GROW = 0.72, 0.84  # the parts of the training after which the learning rate falls, and the pictures grow
+NO_MIRROR = set(
+    "left right flag clock oclock thirty keycap button arrow hand fist letter input square facing east west sign hash "
+    "regional index backhand thumbs".split()
+)
+
+
+@dataclass
+class Pictures:
+    """All training pictures with what the training must know of each.
+
+    ``pixels``: for each training size, (all, side, side, 4) bytes; ``row``: (n,) which of them these are.
+    ``name``: (n,) index into ``names``. ``weight``: (n,) how often each is drawn.
+    ``features``: (names, d) unit rows, the teacher's. ``colour_row``, ``ground_row``: (names,) first row of the eleven
+    colour phrases of a name in ``phrases``, or -1. ``alias``: for each name, indices of names that mean nearly it.
+    """
+
+    pixels: dict[int, np.ndarray]
+    row: np.ndarray
+    name: torch.Tensor
+    mono: torch.Tensor
+    full: torch.Tensor
+    flip: torch.Tensor
+    weight: torch.Tensor
+    names: list[str]
+    features: torch.Tensor
+    phrases: torch.Tensor
+    colour_row: torch.Tensor
+    ground_row: torch.Tensor
+    alias: list[list[int]]
+
+
+def choose_weights(rows: list[list[str]], emoji_names: set[str]) -> torch.Tensor:
+    """Weight each picture ``(name, set, kind)`` so that emoji make two thirds, and coloured sets most of them."""
+    kind_weight = {"colour": 1.0, "mono": 0.4, "maze": 1.0, "game": 1.0}
+    in_class = [kind_weight[kind] * (2.0 if source == "openmoji" else 1.0) for _, source, kind in rows]
+    groups = ["drawn " + kind if source == "drawn" else "emoji" if name in emoji_names else "icon"
+              for name, source, kind in rows]  # fmt: skip
+    class_total, class_size = {}, {}
+    for (name, _, _), group, w in zip(rows, groups, in_class, strict=True):
+        class_total[group, name] = class_total.get((group, name), 0.0) + w
+        class_size[group, name] = class_size.get((group, name), 0) + 1
+    importance = {
+        key: (0.6 if key[1].startswith("flag ") else 1.0) if key[0] == "emoji" else min(size, 16) ** 0.5
+        for key, size in class_size.items()
+    }
+    share = {"emoji": 0.70, "icon": 0.20, "drawn maze": 0.03, "drawn game": 0.03, "drawn mono": 0.04}
+    group_total = {g: sum(v for key, v in importance.items() if key[0] == g) for g in share}
+    weights = [
+        w / class_total[g, name] * importance[g, name] / group_total[g] * share[g]
+        for (name, _, _), g, w in zip(rows, groups, in_class, strict=True)
+    ]
+    return torch.tensor(weights, dtype=torch.double)
+
+
+def load_shrunk(root: Path, side: int = 80) -> np.ndarray:
+    """Load all pictures at ``side`` pixels, enough for the small stage and quick to augment; make them when missing."""
+    path, part = root / f"pictures-{side}.npy", root / f"pictures-{side}.part.npy"
+    if not path.exists():
+        pixels = np.load(root / "pictures.npy", mmap_mode="r")
+        shrunk = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=(len(pixels), side, side, 4))
+        for first in range(0, len(pixels), 512):
+            x = torch.from_numpy(pixels[first : first + 512].copy()).permute(0, 3, 1, 2).float()
+            x[:, :3] *= x[:, 3:] / 255
+            x = functional.interpolate(x, size=(side, side), mode="bilinear", antialias=True)
+            x[:, :3] *= 255 / x[:, 3:].clamp(min=1)
+            shrunk[first : first + 512] = x.round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
+        shrunk.flush()
+        part.rename(path)
+    return np.load(path, mmap_mode="r")
+
+
+def load_pictures(root: Path) -> tuple[Pictures, Pictures]:
+    """Load the training pictures and a slice kept back for decisions: a fifth of Twemoji's drawings."""
+    rows = json.loads((root / "pictures.json").read_text())
+    phrases = json.loads((root / "phrases.json").read_text())
+    features = torch.from_numpy(np.load(root / "teacher.npz")["features"]).float()
+    row_of, names = {text: i for i, text in enumerate(phrases["texts"])}, phrases["names"]
+    index = {name: i for i, name in enumerate(names)}
+    first_colour = next(iter(COLOURS))
+    colour_row = torch.tensor([row_of.get(f"{first_colour} {name}", -1) for name in names])
+    ground_row = torch.tensor([row_of.get(f"{name} on a {first_colour} background", -1) for name in names])
+    emoji_names = {name for name, source, _ in rows if source in ("twemoji", "noto", "fluent-emoji")}
+    back = torch.tensor([source == "twemoji" and index[name] % 5 == 0 for name, source, _ in rows])
+    make = {
+        "name": torch.tensor([index[name] for name, _, _ in rows]),
+        "mono": torch.tensor([kind == "mono" for _, _, kind in rows]),
+        "full": torch.tensor([kind in ("maze", "game") for _, _, kind in rows]),
+        "flip": torch.tensor([not any(word in NO_MIRROR for word in name.split()) for name, _, _ in rows]),
+        "weight": choose_weights(rows, emoji_names),
+    }
+    shared = {
+        "pixels": {SMALL: load_shrunk(root), LARGE: np.load(root / "pictures.npy", mmap_mode="r")},
+        "names": names,
+        "features": features[torch.tensor([row_of[name] for name in names])],
+        "phrases": features,
+        "colour_row": colour_row,
+        "ground_row": ground_row,
+        "alias": [[index[t] for t in phrases["aliases"].get(name, []) if t in index] for name in names],
+    }
+
+    def part(mask: torch.Tensor) -> Pictures:
+        return Pictures(row=np.flatnonzero(mask), **{key: value[mask] for key, value in make.items()}, **shared)
+
+    return part(~back), part(back)
+
+
+def make_visual(size: int = SMALL) -> ModifiedResNet:
+    """Make an untrained image side of CLIP; the last normalization of each residual block starts at zero."""
+    visual = ModifiedResNet(LAYERS, output_dim=EMBEDDING, heads=WIDTH * 32 // 64, input_resolution=size, width=WIDTH)
+    std = (WIDTH * 32) ** -0.5
+    for linear in (visual.attnpool.q_proj, visual.attnpool.k_proj, visual.attnpool.v_proj, visual.attnpool.c_proj):
+        torch.nn.init.normal_(linear.weight, std=std)
+    for name, parameter in visual.named_parameters():
+        if name.startswith("layer") and name.endswith("bn3.weight"):
+            torch.nn.init.zeros_(parameter)
+    return visual.to(memory_format=torch.channels_last)
+
+
+def resize_positions(positions: torch.Tensor, size: int) -> torch.Tensor:
+    """Stretch the attention pool's positions ``(1 + grid * grid, d)`` to pictures of ``size`` pixels."""
+    grid, new = math.isqrt(len(positions) - 1), size // 32
+    if grid == new:
+        return positions
+    plane = positions[1:].T.reshape(1, -1, grid, grid)
+    plane = functional.interpolate(plane, size=(new, new), mode="bicubic", align_corners=False)
+    return torch.cat([positions[:1], plane.reshape(plane.shape[1], -1).T])
+
+
+def learning_rate(done: float, seen: int, peak: float) -> float:
+    """Give the learning rate after the part ``done`` of the training: a short rise, constant, then down to zero."""
+    return peak * min(1.0, (seen + 1) / 30_000) * min(1.0, max(0.0, (1 - done) / (1 - FALL)))
+
+
+def average_over_workers(parameters: list[torch.nn.Parameter]) -> None:
+    """Give all workers the mean of their gradients; alone, do nothing."""
+    if not dist.is_initialized():
+        return
+    flat = torch.cat([p.grad.flatten() for p in parameters])
+    dist.all_reduce(flat)
+    parts = (flat / dist.get_world_size()).split([p.numel() for p in parameters])
+    for p, part in zip(parameters, parts, strict=True):
+        p.grad.copy_(part.view_as(p))
+
+
+class Trainer:
+    """The image side, its running average, and the optimizer; goes on from a saved state.
+
+    Each worker process holds one and draws its own ``batch``; all start alike and share their gradients, so they stay
+    alike. Two processes of one thread are several times as fast as one process of two threads.
+    """
+
+    def __init__(self, pictures: Pictures, batch: int = 96, peak: float = 2e-3):
+        torch.manual_seed(0)
+        self.pictures, self.batch, self.peak = pictures, batch, peak
+        self.seen, self.size, self.total = 0, SMALL, 0
+        self.colours = torch.tensor(list(COLOURS.values())) / 255
+        self.near = functional.softmax((pictures.features @ pictures.features.T - 1) * 25, dim=1)
+        self.scale = torch.nn.Parameter(torch.tensor(math.log(20.0)))
+        self._build(make_visual(self.size))
+
+    def _build(self, visual: ModifiedResNet) -> None:
+        self.visual = visual
+        self.average = make_visual(self.size)
+        self.average.load_state_dict(visual.state_dict())
+        weights = [p for p in visual.parameters() if p.ndim >= 2]
+        others = [p for p in visual.parameters() if p.ndim < 2]
+        groups = [{"params": weights, "weight_decay": 0.1}, {"params": [*others, self.scale], "weight_decay": 0.0}]
+        self.optimizer = torch.optim.AdamW(groups, lr=self.peak, betas=(0.9, 0.98), fused=True)
+
+    def set_size(self, size: int) -> None:
+        """Change the pictures' side: the positions and their optimizer state are stretched, all else is kept."""
+        if size == self.size:
+            return
+        old, state = self.optimizer.state_dict(), [self.visual.state_dict(), self.average.state_dict()]
+        for weights in state:
+            key = "attnpool.positional_embedding"
+            weights[key] = resize_positions(weights[key], size)
+        for slot in old["state"].values():
+            for key in ("exp_avg", "exp_avg_sq"):
+                if slot[key].shape == (1 + (self.size // 32) ** 2, WIDTH * 32):
+                    slot[key] = resize_positions(slot[key], size)
+            slot["exp_avg_sq"].clamp_(min=0)
+        self.size = size
+        visual = make_visual(size)
+        visual.load_state_dict(state[0])
+        self._build(visual)
+        self.average.load_state_dict(state[1])
+        self.optimizer.load_state_dict(old)
+
+    def draw_batch(self):
+        """Draw pictures by weight and augment them: the batch, and the index of each one's name."""
+        p = self.pictures
+        ids = torch.multinomial(p.weight, self.batch, replacement=True)
+        pixels = torch.from_numpy(p.pixels[self.size][p.row[ids.numpy()]])
+        batch = augment(pixels, p.mono[ids], p.full[ids], p.flip[ids], self.size, self.colours)
+        return batch, p.name[ids]
+
+    def targets(self, batch, name: torch.Tensor) -> torch.Tensor:
+        """Give the wanted probabilities (n, names): mostly the name, a little its near-synonyms; half for a pair."""
+        spoken = name.clone()
+        for i in torch.nonzero(torch.rand(len(name)) < 0.2).flatten().tolist():
+            alias = self.pictures.alias[int(name[i])]
+            if alias:
+                spoken[i] = alias[int(torch.randint(len(alias), ()))]
+        wanted = self.near[spoken]
+        other = wanted[batch.neighbour.clamp(min=0)]
+        return torch.where(batch.equal.view(-1, 1), 0.5 * (wanted + other), wanted)
+
+    def colour_loss(self, features, name, which, first_row, scale) -> torch.Tensor:
+        """Choose the right one among the eleven colour phrases of the drawing's name."""
+        known = (which >= 0) & (first_row[name] >= 0)
+        if not known.any():
+            return features.sum() * 0
+        rows = first_row[name[known]].view(-1, 1) + torch.arange(len(self.colours))
+        scores = scale * torch.einsum("nd,ncd->nc", features[known], self.pictures.phrases[rows])
+        return functional.cross_entropy(scores, which[known], reduction="sum") / len(name)
+
+    def step(self, done: float) -> float:
+        """Take one step at the part ``done`` of the training; give the loss of the choice among names."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(done, self.seen, self.peak)
+        batch, name = self.draw_batch()
+        wanted = self.targets(batch, name)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            features = self.visual(batch.images.contiguous(memory_format=torch.channels_last))
+        features = functional.normalize(features.float(), dim=1)
+        scale = self.scale.exp().clamp(max=60)
+        choice = -(wanted * functional.log_softmax(scale * features @ self.pictures.features.T, dim=1)).sum(1).mean()
+        pull = 1 - (features * functional.normalize(wanted @ self.pictures.features, dim=1)).sum(1).mean()
+        single = torch.where(batch.neighbour < 0, batch.colour, -1)
+        ground = torch.where(batch.neighbour < 0, batch.ground, -1)
+        colour = self.colour_loss(features, name, single, self.pictures.colour_row, scale)
+        colour = colour + 0.5 * self.colour_loss(features, name, ground, self.pictures.ground_row, scale)
+        self.optimizer.zero_grad()
+        (choice + pull + colour).backward()
+        average_over_workers([*self.visual.parameters(), self.scale])
+        torch.nn.utils.clip_grad_norm_(self.visual.parameters(), 1.0)
+        self.optimizer.step()
+        self.seen += self.batch * (dist.get_world_size() if dist.is_initialized() else 1)
+        self.update_average(min(0.999, 1 - 10 / (10 + self.seen / 192)))
+        return choice.item()
+
+    @torch.no_grad()
+    def update_average(self, keep: float) -> None:
+        """Move the running average of the weights a little towards the weights."""
+        torch._foreach_lerp_(list(self.average.parameters()), list(self.visual.parameters()), 1 - keep)
+
+    @torch.no_grad()
+    def refresh_statistics(self, batches: int = 60) -> None:
+        """Estimate the average's batch normalization anew: its statistics were never its own."""
+        norms = [m for m in self.average.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None
+        self.average.train()
+        for _ in range(batches):
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                self.average(self.draw_batch()[0].images.contiguous(memory_format=torch.channels_last))
+        self.average.eval()
+
+    def save(self, path: Path) -> None:
+        """Write the state in one go, so that a stop while writing loses nothing."""
+        state = {name: getattr(self, name).state_dict() for name in ("visual", "average", "optimizer")}
+        state |= {"scale": self.scale.data, "seen": self.seen, "size": self.size, "total": self.total}
+        part = path.with_suffix(".part")
+        torch.save(state, part)
+        part.replace(path)
+
+    def load(self, path: Path) -> None:
+        """Go on from a saved state."""
+        state = torch.load(path, weights_only=True)
+        self.set_size(state["size"])
+        self.visual.load_state_dict(state["visual"])
+        self.average.load_state_dict(state["average"])
+        self.scale.data.copy_(state["scale"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.seen, self.total = state["seen"], state["total"]
+
+
+def plain(pixels: np.ndarray, size: int) -> torch.Tensor:
+    """Lay pictures on white and shrink them, without any augmentation: (n, 3, size, size)."""
+    x = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).float() / 255
+    x = x[:, :3] * x[:, 3:] + 1 - x[:, 3:]
+    return (functional.interpolate(x, size=(size, size), mode="bicubic", antialias=True).clamp(0, 1) - MEAN) / STD
+
+
+@torch.no_grad()
+def check(trainer: Trainer, back: Pictures) -> float:
+    """Give the top-1 among all emoji names of the pictures that were kept back."""
+    images = plain(back.pixels[LARGE][back.row], trainer.size)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        features = torch.cat([trainer.average(part) for part in images.split(128)])
+    emoji = trainer.pictures.name[trainer.pictures.weight > 0].unique()
+    scores = features.float() @ trainer.pictures.features.T
+    top = emoji[scores[:, emoji].topk(5).indices]
+    hits = top == back.name.view(-1, 1)
+    top_1, top_5 = hits[:, 0].float().mean().item(), hits.any(1).float().mean().item()
+    print(f"    kept back: top-1 {top_1:.3f}, top-5 {top_5:.3f} among {len(emoji)} names", flush=True)
+    return top_1
+
+
+def start(root: Path, total: int) -> tuple[Trainer, Pictures]:
+    """Make a trainer that goes on from the last state, or, for a longer training than before, from the stable one."""
+    pictures, back = load_pictures(root)
+    trainer = Trainer(pictures)
+    latest, stable = root / "image-state.pt", root / "image-stable.pt"
+    if latest.exists():
+        trainer.load(latest)
+        if total > trainer.total and trainer.seen > FALL * trainer.total and stable.exists():
+            trainer = Trainer(pictures)
+            trainer.load(stable)
+    trainer.total = total
+    return trainer, back
+
+
+def train(rank: int, workers: int, meeting: str, root: Path, total: int, save_every: float = 240.0) -> None:
+    """Train as worker ``rank`` of ``workers`` until ``total`` pictures were seen; the first one reports and saves."""
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    if workers > 1:
+        dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=workers)
+    trainer, back = start(root, total)
+    torch.manual_seed(trainer.seen + rank)
+    shown = saved = checked = time.time()
+    steps, mean = 0, None
+    while trainer.seen < total:
+        before, done = trainer.seen, trainer.seen / total
+        if done >= GROW:
+            trainer.set_size(LARGE)
+        loss = trainer.step(done)
+        mean, steps = loss if mean is None else 0.98 * mean + 0.02 * loss, steps + 1
+        if rank > 0:
+            continue
+        if steps % 100 == 0:
+            rate, shown = 100 * (trainer.seen - before) / (time.time() - shown), time.time()
+            print(f"{trainer.seen} seen, {trainer.size} px, loss {mean:.3f}, {rate:.0f}/s", flush=True)
+        if done < FALL <= trainer.seen / total:
+            trainer.save(root / "image-stable.pt")
+        if time.time() - saved > save_every:
+            trainer.save(root / "image-state.pt")
+            saved = time.time()
+        if time.time() - checked > 2.5 * save_every:
+            trainer.refresh_statistics(20)
+            check(trainer, back)
+            checked = time.time()
+    if rank == 0 and steps:
+        trainer.refresh_statistics()
+        trainer.save(root / "image-state.pt")
+        check(trainer, back)
+
+
+def main() -> None:
+    """Train the image side with one worker process a core."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pictures", type=int, default=1_500_000, help="pictures to see in all")
+    parser.add_argument("--workers", type=int, default=min(4, os.cpu_count() or 1), help="processes of one thread")
+    options = parser.parse_args()
+    load_shrunk(data_folder())
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = (options.workers, f"{folder}/meeting", data_folder(), options.pictures)
+        torch.multiprocessing.spawn(train, arguments, nprocs=options.workers)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,265 @@
+"""Train the text side of `tiny` and join it to the image side.
+
+Run ``python training/train_text.py`` after ``teach.py``: it first learns where the teacher puts each phrase
+(``text-state.pt``), then, once there is an image side, moves the names to where the pictures are (``tiny.pt``).
+"""
+
+import argparse
+import json
+import random
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import clip
+import numpy as np
+import torch
+from clip.model import CLIP
+from torch.nn import functional
+
+try:
+    from training.get_data import data_folder
+    from training.scenes import COLOURS
+    from training.train import EMBEDDING, LARGE, LAYERS, WIDTH, Trainer, load_pictures, plain
+except ModuleNotFoundError:  # run as a script
+    from get_data import data_folder
+    from scenes import COLOURS
+    from train import EMBEDDING, LARGE, LAYERS, WIDTH, Trainer, load_pictures, plain
+
+TEMPLATES = (
+    "{}", "{}", "{}", "a {}", "the {}", "a picture of {}", "a picture of a {}", "a picture of the {}",
+    "a photo of a {}", "a photo of a {}.", "a photo of {}", "a drawing of a {}", "a drawing of {}", "an icon of {}",
+    "an icon of a {}",
+    "an emoji of a {}", "this is a {}", "a {} icon", "a {} emoji", "a cartoon {}", "a simple drawing of a {}.",
+    "a picture of a {}.", "an image of a {}", "{}.", "a pictogram of a {}", "a photo of the {}", "a photo of my {}",
+    "a good photo of a {}", "art of a {}", "itap of a {}.", "a rendering of a {}", "a sketch of a {}",
+    "clip art of a {}",
+)  # fmt: skip
+
+
+@dataclass
+class Phrases:
+    """Phrases, where the teacher puts them ``(n, d)``, and whether each may stand in a template."""
+
+    texts: list[str]
+    features: torch.Tensor
+    templated: list[bool]
+    weight: torch.Tensor
+
+
+def load_phrases(root: Path) -> Phrases:
+    """Load what ``teach.py`` wrote; names and colours are drawn more often than rare nouns."""
+    stored = json.loads((root / "phrases.json").read_text())
+    weight_of, plain_only = {}, set(stored["sentences"]) | set(stored["pairs"])
+    shares = {"nouns": 0.27, "pairs": 0.03, "ground": 0.05, "coloured": 0.15, "tags": 0.10, "names": 0.38,
+              "sentences": 0.015, "colours": 0.005}  # fmt: skip
+    for kind, share in shares.items():
+        for text in stored[kind]:
+            weight_of[text] = max(weight_of.get(text, 0.0), share / len(stored[kind]))
+    texts = stored["texts"]
+    features = torch.from_numpy(np.load(root / "teacher.npz")["features"]).float()
+    weight = torch.tensor([weight_of[text] for text in texts], dtype=torch.double)
+    return Phrases(texts, features, [text not in plain_only for text in texts], weight)
+
+
+def make_model(size: int = LARGE) -> CLIP:
+    """Make an untrained CLIP of `tiny`'s shape."""
+    return CLIP(
+        embed_dim=EMBEDDING, image_resolution=size, vision_layers=LAYERS, vision_width=WIDTH, vision_patch_size=None,
+        context_length=77, vocab_size=49408, transformer_width=128, transformer_heads=2, transformer_layers=4,
+    ).float()  # fmt: skip
+
+
+def encode(model: CLIP, texts: list[str]) -> torch.Tensor:
+    """Give unit features (n, d), with the context cut to the longest text: what follows the end has no influence."""
+    tokens = clip.tokenize(texts, truncate=True).long()
+    tokens = tokens[:, : int((tokens != 0).sum(1).max())]
+    n = tokens.shape[1]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        x = (model.token_embedding(tokens) + model.positional_embedding[:n]).permute(1, 0, 2)
+        for block in model.transformer.resblocks:
+            full, block.attn_mask = block.attn_mask, block.attn_mask[:n, :n]
+            x = block(x)
+            block.attn_mask = full
+        x = model.ln_final(x.permute(1, 0, 2))
+        x = x[torch.arange(len(x)), tokens.argmax(-1)] @ model.text_projection
+    return functional.normalize(x.float(), dim=1)
+
+
+def say(text: str, templated: bool, rng: random.Random) -> str:
+    """Put a phrase in a random template."""
+    return rng.choice(TEMPLATES).format(text) if templated else text
+
+
+def make_optimizer(model: CLIP, rate: float) -> tuple[list, torch.optim.Optimizer]:
+    """Give the text side's parameters and their optimizer."""
+    parameters = [*model.transformer.parameters(), *model.ln_final.parameters(), model.positional_embedding,
+                  model.text_projection]  # fmt: skip
+    words = model.token_embedding.weight
+    groups = [{"params": parameters, "weight_decay": 0.01}, {"params": [words], "weight_decay": 0.0}]
+    return parameters, torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), fused=True)
+
+
+def teacher_loss(model: CLIP, phrases: Phrases, n: int, rng: random.Random) -> tuple[torch.Tensor, float]:
+    """Compare ``n`` phrases of similar length with the teacher: the loss, and their mean cosine."""
+    ids = torch.multinomial(phrases.weight, 2 * n, replacement=True).tolist()
+    said = [(say(phrases.texts[i], phrases.templated[i], rng), i) for i in ids]
+    said.sort(key=lambda pair: len(pair[0]))
+    said = said[:n] if rng.random() < 0.5 else said[n:]
+    wanted = phrases.features[torch.tensor([i for _, i in said])]
+    given = encode(model, [text for text, _ in said])
+    near = functional.softmax((wanted @ wanted.T - 1) * 25, dim=1)
+    cosine = (given * wanted).sum(1).mean()
+    return 1 - cosine - 0.2 * (near * functional.log_softmax(20 * given @ wanted.T, dim=1)).sum(1).mean(), cosine.item()
+
+
+def learn_from_teacher(root: Path, steps: int, batch: int = 384, peak: float = 2e-3) -> CLIP:
+    """Train until ``steps`` steps were taken, going on from the last state; the learning rate falls to zero."""
+    torch.manual_seed(0)
+    phrases, model, path = load_phrases(root), make_model(), root / "text-state.pt"
+    parameters, optimizer = make_optimizer(model, peak)
+    first = 0
+    if path.exists():
+        state = torch.load(path, weights_only=True)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        first = state["step"]
+    rng, mean, saved = random.Random(first), 0.0, time.time()
+    for step in range(first, steps):
+        for group in optimizer.param_groups:
+            group["lr"] = peak * min(1, (step + 1) / 100) * min(1.0, 1.5 * (1 - step / steps))
+        loss, cosine = teacher_loss(model, phrases, batch, rng)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        mean = cosine if step == first else 0.98 * mean + 0.02 * cosine
+        if step % 100 == 99:
+            print(f"text step {step + 1}, cosine {mean:.3f}", flush=True)
+        if time.time() - saved > 180 or step + 1 == steps:
+            part = path.with_suffix(".part")
+            torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}, part)
+            part.replace(path)
+            saved = time.time()
+    return model
+
+
+@torch.no_grad()
+def see_pictures(trainer: Trainer, batches: int) -> dict[str, torch.Tensor]:
+    """Encode augmented training pictures, and the coloured ones as they are, with the averaged image side."""
+    features, names, colours = [], [], []
+
+    def look(images: torch.Tensor) -> torch.Tensor:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return functional.normalize(
+                trainer.average(images.contiguous(memory_format=torch.channels_last)).float(), dim=1
+            )
+
+    trainer.average.eval()
+    for _ in range(batches):
+        batch, name = trainer.draw_batch()
+        alone = batch.neighbour < 0
+        features.append(look(batch.images)[alone])
+        names.append(name[alone])
+        colours.append(batch.colour[alone])
+    p = trainer.pictures
+    for ids in torch.nonzero(~p.mono).flatten().split(256):
+        features.append(look(plain(p.pixels[LARGE][p.row[ids.numpy()]], trainer.size)))
+        names.append(p.name[ids])
+        colours.append(torch.full((len(ids),), -1))
+    return {"features": torch.cat(features), "name": torch.cat(names), "colour": torch.cat(colours)}
+
+
+def align(model: CLIP, trainer: Trainer, phrases: Phrases, steps: int, batches: int = 120, batch: int = 384) -> None:
+    """Move the names to their pictures: each name's text must find a picture of it among others, and the reverse.
+
+    Coloured captions must find their colour. The teacher's loss goes on beside it, so that no other word is forgotten.
+    """
+    seen, rng, colours = see_pictures(trainer, batches), random.Random(1), list(COLOURS)
+    pictures = trainer.pictures
+    of_name = [torch.nonzero(seen["name"] == i).flatten() for i in range(len(pictures.names))]
+    known = [i for i, rows in enumerate(of_name) if len(rows)]
+    coloured = torch.nonzero(seen["colour"] >= 0).flatten()
+    weight = torch.zeros(len(pictures.names), dtype=torch.double).index_add_(0, pictures.name, pictures.weight)[known]
+    parameters, optimizer = make_optimizer(model, 1e-3)
+    for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = 7e-4 * min(1, (step + 1) / 30) * (1 - step / steps)
+        ids = [known[i] for i in torch.multinomial(weight, batch).tolist()]
+        rows = [int(of_name[i][rng.randrange(len(of_name[i]))]) for i in ids]
+        given = encode(model, [say(pictures.names[i], True, rng) for i in ids])
+        near = trainer.near[ids][:, ids]
+        near = near / near.sum(1, keepdim=True)
+        scores = 25 * given @ seen["features"][rows].T
+        loss = -(near * (functional.log_softmax(scores, 1) + functional.log_softmax(scores.T, 1))).sum(1).mean() / 2
+        some = coloured[torch.randint(len(coloured), (12,))]
+        captions = [say(f"{c} {pictures.names[int(seen['name'][i])]}", True, rng) for i in some for c in colours]
+        said = encode(model, captions).view(len(some), len(colours), -1)
+        choice = 25 * torch.einsum("nd,ncd->nc", seen["features"][some], said)
+        loss = loss + 0.3 * functional.cross_entropy(choice, seen["colour"][some])
+        teacher, cosine = teacher_loss(model, phrases, batch, rng)
+        optimizer.zero_grad()
+        (loss + teacher).backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        if step % 50 == 49:
+            print(f"align step {step + 1}, loss {loss:.3f}, teacher cosine {cosine:.3f}", flush=True)
+
+
+@torch.no_grad()
+def calibrate(model: CLIP, trainer: Trainer, back, names: list[int]) -> float:
+    """Choose the logit scale under which the kept-back pictures' probabilities are most honest."""
+    images = plain(back.pixels[LARGE][back.row], trainer.size)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        features = functional.normalize(
+            trainer.average(images.contiguous(memory_format=torch.channels_last)).float(), dim=1
+        )
+    texts = torch.cat([encode(model, [f"a picture of {trainer.pictures.names[i]}" for i in part.tolist()])
+                       for part in torch.tensor(names).split(256)])  # fmt: skip
+    cosines, place = features @ texts.T, {name: i for i, name in enumerate(names)}
+    right = torch.tensor([place[i] for i in back.name.tolist()])
+    scales = torch.arange(5, 101).float()
+    losses = torch.stack([functional.cross_entropy(scale * cosines, right) for scale in scales])
+    top = cosines.topk(5).indices == right.view(-1, 1)
+    print(f"kept back, by text: top-1 {top[:, 0].float().mean():.3f}, top-5 {top.any(1).float().mean():.3f}; "
+          f"right {cosines[range(len(right)), right].mean():.3f}, all {cosines.mean():.3f}")  # fmt: skip
+    return float(scales[losses.argmin()])
+
+
+def export(model: CLIP, trainer: Trainer, scale: float, path: Path) -> None:
+    """Write both sides as one state dict in half precision."""
+    joined = make_model(trainer.size)
+    visual = {f"visual.{name}": value for name, value in trainer.average.state_dict().items()}
+    joined.load_state_dict(model.state_dict() | visual)
+    joined.logit_scale.data.fill_(np.log(scale))
+    state = {k: v.half() if v.is_floating_point() and v.ndim else v for k, v in joined.state_dict().items()}
+    torch.save({k: v.contiguous() for k, v in state.items()}, path)
+    print(f"logit scale {scale:.0f}; wrote {path.name}, {path.stat().st_size / 1e6:.1f} MB", flush=True)
+
+
+def main() -> None:
+    """Train the text side, then align it when there is an image side."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=3000, help="steps with the teacher")
+    parser.add_argument("--align-steps", type=int, default=400, help="steps with the pictures")
+    parser.add_argument("--output", default="tiny.pt", help="name of the checkpoint in the data folder")
+    options = parser.parse_args()
+    torch.set_flush_denormal(True)
+    root = data_folder()
+    model = learn_from_teacher(root, options.steps)
+    if not (root / "image-state.pt").exists() or options.align_steps == 0:
+        return
+    pictures, back = load_pictures(root)
+    trainer = Trainer(pictures)
+    trainer.load(root / "image-state.pt")
+    if trainer.seen < trainer.total:
+        trainer.refresh_statistics(30)
+    trainer.average.eval()
+    align(model, trainer, load_phrases(root), options.align_steps)
+    emoji = [i for i, w in enumerate(torch.zeros(len(pictures.names), dtype=torch.double)
+             .index_add_(0, pictures.name, pictures.weight).tolist()) if w > 0]  # fmt: skip
+    export(model, trainer, calibrate(model, trainer, back, emoji), root / options.output)
+
+
+if __name__ == "__main__":
+    main()
