@@ -46,7 +46,9 @@ def open_image(source: ImageSource) -> Image.Image:
 def _name(source: ImageSource) -> str:
     if isinstance(source, Image.Image):
         return f"the {source.width}×{source.height} image"
-    return str(getattr(source, "name", source))
+    if isinstance(source, (str, PathLike)):
+        return str(source)
+    return getattr(source, "name", "the opened file")
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -38,7 +38,7 @@ class ModelInfo:
         parameters: millions of parameters, both encoders together.
         embedding_size: ``d``, the length of a feature row.
         resolution: pixels; the image encoder sees a square of this side.
-        gflops: billions of multiply-adds for one picture and one text.
+        gflops: billions of multiplications, each with an addition, for one picture and one text.
         imagenet_accuracy: zero-shot top-1 on ImageNet in percent; None where nobody measured it.
         download_mib: size of the file in MiB; 0 when it travels with this package.
         sha256: checksum of that file.

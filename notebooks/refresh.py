@@ -27,7 +27,8 @@ import os
 import sys
 
 if "google.colab" in sys.modules:
-    !git clone --quiet --depth 1 {address} course
+    if not os.path.isdir("course"):
+        !git clone --quiet --depth 1 {address} course
     %pip install --quiet ftfy regex tqdm {clip}
     sys.path.insert(0, "course")
 
