@@ -5,6 +5,7 @@ from helpers.encode import encode_images, encode_texts
 from helpers.images import ImageError, open_image
 from helpers.models import ModelInfo, available_models, load
 from helpers.plots import plot_similarity
+from helpers.zeroshot import PROMPT_TEMPLATES, zero_shot_classifier
 
 __all__ = [
     "available_models",
@@ -19,4 +20,6 @@ __all__ = [
     "probabilities",
     "top_k",
     "plot_similarity",
+    "zero_shot_classifier",
+    "PROMPT_TEMPLATES",
 ]
