@@ -1,6 +1,6 @@
 """Fetch the pictograms, the emoji keywords and WordNet that `tiny` learns from.
 
-Run ``python training/get_data.py``. What is already there is not fetched again.
+Run ``python -m training.get_data``. What is already there is not fetched again.
 """
 
 import os

@@ -1,6 +1,6 @@
 """Choose and name the pictograms, and draw them all once into one array.
 
-Run ``python training/render.py`` after ``get_data.py``. It writes ``pictures.npy`` (RGBA, 112 pixels),
+Run ``python -m training.render`` after ``get_data``. It writes ``pictures.npy`` (RGBA, 112 pixels),
 ``pictures.json`` (name, set and kind of each) and the same for OpenMoji, which is only for the evaluation.
 """
 
@@ -15,14 +15,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-try:
-    from training import scenes
-    from training.get_data import data_folder
-    from training.names import SKIN_TONE, EmojiNames, WordNet, can_be_drawn, icon_name_to_words
-except ModuleNotFoundError:  # run as a script
-    import scenes
-    from get_data import data_folder
-    from names import SKIN_TONE, EmojiNames, WordNet, can_be_drawn, icon_name_to_words
+from training import scenes
+from training.get_data import data_folder
+from training.names import SKIN_TONE, EmojiNames, WordNet, can_be_drawn, icon_name_to_words
 
 PIXELS = 112
 EMOJI_SETS = (

@@ -1,6 +1,6 @@
 """Ask the teacher, a sentence encoder, where each name and phrase lies; centre that space.
 
-Run ``python training/teach.py`` after ``render.py``. It writes ``phrases.json`` and ``teacher.npz``.
+Run ``python -m training.teach`` after ``render``. It writes ``phrases.json`` and ``teacher.npz``.
 """
 
 import json
@@ -11,14 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-try:
-    from training.get_data import data_folder
-    from training.names import EmojiNames, WordNet
-    from training.scenes import COLOURS
-except ModuleNotFoundError:  # run as a script
-    from get_data import data_folder
-    from names import EmojiNames, WordNet
-    from scenes import COLOURS
+from training.get_data import data_folder
+from training.names import EmojiNames, WordNet
+from training.scenes import COLOURS
 
 COLOURED_NAMES, GROUND_NAMES, WORDNET_NOUNS, PAIRS = 1200, 300, 24000, 3000
 SENTENCES = (

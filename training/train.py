@@ -1,6 +1,6 @@
 """Train the image side of `tiny`: a soft choice among all names, in the teacher's fixed text space.
 
-Run ``python training/train.py --pictures 1500000`` after ``teach.py``. The learning rate stays constant until the last
+Run ``python -m training.train --pictures 1500000`` after ``teach``. The learning rate stays constant until the last
 quarter, then falls to zero; the pictures grow from 64 to 96 pixels on the way. State is saved every few minutes, and
 the same command goes on from it. ``image-stable.pt`` keeps the state from before the fall: a longer training
 (``--pictures`` raised) goes on from there.
@@ -21,17 +21,12 @@ import torch.distributed as dist
 from clip.model import ModifiedResNet
 from torch.nn import functional
 
-try:
-    from training.augment import MEAN, STD, augment
-    from training.get_data import data_folder
-    from training.scenes import COLOURS
-except ModuleNotFoundError:  # run as a script
-    from augment import MEAN, STD, augment
-    from get_data import data_folder
-    from scenes import COLOURS
+from training.augment import MEAN, STD, augment
+from training.get_data import data_folder
+from training.scenes import COLOURS
 
 LAYERS, WIDTH, EMBEDDING, SMALL, LARGE = (1, 1, 2, 1), 32, 384, 64, 96
-FALL, GROW = 0.72, 0.84  # the parts of the training after which the learning rate falls, and the pictures grow
+FALL, GROW = 0.68, 0.85  # the parts of the training after which the learning rate falls, and the pictures grow
 NO_MIRROR = set(
     "left right flag clock oclock thirty keycap button arrow hand fist letter input square facing east west sign hash "
     "regional index backhand thumbs".split()
@@ -160,9 +155,9 @@ def resize_positions(positions: torch.Tensor, size: int) -> torch.Tensor:
     return torch.cat([positions[:1], plane.reshape(plane.shape[1], -1).T])
 
 
-def learning_rate(done: float, seen: int, peak: float) -> float:
+def learning_rate(done: float, seen: int, peak: float, warm_up: int) -> float:
     """Give the learning rate after the part ``done`` of the training: a short rise, constant, then down to zero."""
-    return peak * min(1.0, (seen + 1) / 30_000) * min(1.0, max(0.0, (1 - done) / (1 - FALL)))
+    return peak * min(1.0, (seen + 1) / warm_up) * min(1.0, max(0.0, (1 - done) / (1 - FALL)))
 
 
 def average_over_workers(parameters: list[torch.nn.Parameter]) -> None:
@@ -183,9 +178,9 @@ class Trainer:
     alike. Two processes of one thread are several times as fast as one process of two threads.
     """
 
-    def __init__(self, pictures: Pictures, batch: int = 96, peak: float = 2e-3):
+    def __init__(self, pictures: Pictures, batch: int = 96, peak: float = 2e-3, warm_up: int = 30_000):
         torch.manual_seed(0)
-        self.pictures, self.batch, self.peak = pictures, batch, peak
+        self.pictures, self.batch, self.peak, self.warm_up = pictures, batch, peak, warm_up
         self.seen, self.size, self.total = 0, SMALL, 0
         self.colours = torch.tensor(list(COLOURS.values())) / 255
         self.near = functional.softmax((pictures.features @ pictures.features.T - 1) * 25, dim=1)
@@ -252,7 +247,7 @@ class Trainer:
     def step(self, done: float) -> float:
         """Take one step at the part ``done`` of the training; give the loss of the choice among names."""
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(done, self.seen, self.peak)
+            group["lr"] = learning_rate(done, self.seen, self.peak, self.warm_up)
         batch, name = self.draw_batch()
         wanted = self.targets(batch, name)
         with torch.autocast("cpu", dtype=torch.bfloat16):

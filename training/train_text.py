@@ -1,6 +1,6 @@
 """Train the text side of `tiny` and join it to the image side.
 
-Run ``python training/train_text.py`` after ``teach.py``: it first learns where the teacher puts each phrase
+Run ``python -m training.train_text`` after ``teach``: it first learns where the teacher puts each phrase
 (``text-state.pt``), then, once there is an image side, moves the names to where the pictures are (``tiny.pt``).
 """
 
@@ -9,6 +9,7 @@ import json
 import random
 import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import clip
@@ -17,14 +18,9 @@ import torch
 from clip.model import CLIP
 from torch.nn import functional
 
-try:
-    from training.get_data import data_folder
-    from training.scenes import COLOURS
-    from training.train import EMBEDDING, LARGE, LAYERS, WIDTH, Trainer, load_pictures, plain
-except ModuleNotFoundError:  # run as a script
-    from get_data import data_folder
-    from scenes import COLOURS
-    from train import EMBEDDING, LARGE, LAYERS, WIDTH, Trainer, load_pictures, plain
+from training.get_data import data_folder
+from training.scenes import COLOURS
+from training.train import EMBEDDING, LARGE, LAYERS, WIDTH, Trainer, load_pictures, plain
 
 TEMPLATES = (
     "{}", "{}", "{}", "a {}", "the {}", "a picture of {}", "a picture of a {}", "a picture of the {}",
@@ -70,13 +66,28 @@ def make_model(size: int = LARGE) -> CLIP:
     ).float()  # fmt: skip
 
 
+@cache
+def encode_word(word: str) -> list[int]:
+    """Give the tokens of one word, kept: the tokenizer's cleaning takes longer than the model."""
+    return clip.clip._tokenizer.encode(word)
+
+
+def tokenize(texts: list[str]) -> torch.Tensor:
+    """Do what ``clip.tokenize`` does, but only as wide as the longest text: what follows the end has no influence."""
+    rows = [[49406, *(token for word in text.split() for token in encode_word(word))][:76] + [49407] for text in texts]
+    tokens = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
+    for i, row in enumerate(rows):
+        tokens[i, : len(row)] = torch.tensor(row)
+    return tokens
+
+
 def encode(model: CLIP, texts: list[str]) -> torch.Tensor:
-    """Give unit features (n, d), with the context cut to the longest text: what follows the end has no influence."""
-    tokens = clip.tokenize(texts, truncate=True).long()
-    tokens = tokens[:, : int((tokens != 0).sum(1).max())]
+    """Give unit features (n, d); the gradient of the token embedding is sparse."""
+    tokens = tokenize(texts)
     n = tokens.shape[1]
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        x = (model.token_embedding(tokens) + model.positional_embedding[:n]).permute(1, 0, 2)
+        words = functional.embedding(tokens, model.token_embedding.weight, sparse=True)
+        x = (words + model.positional_embedding[:n]).permute(1, 0, 2)
         for block in model.transformer.resblocks:
             full, block.attn_mask = block.attn_mask, block.attn_mask[:n, :n]
             x = block(x)
@@ -91,13 +102,26 @@ def say(text: str, templated: bool, rng: random.Random) -> str:
     return rng.choice(TEMPLATES).format(text) if templated else text
 
 
-def make_optimizer(model: CLIP, rate: float) -> tuple[list, torch.optim.Optimizer]:
-    """Give the text side's parameters and their optimizer."""
-    parameters = [*model.transformer.parameters(), *model.ln_final.parameters(), model.positional_embedding,
-                  model.text_projection]  # fmt: skip
-    words = model.token_embedding.weight
-    groups = [{"params": parameters, "weight_decay": 0.01}, {"params": [words], "weight_decay": 0.0}]
-    return parameters, torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), fused=True)
+class TextOptimizer:
+    """AdamW for the transformer and a sparse Adam for the token embedding, of which a batch needs few rows."""
+
+    def __init__(self, model: CLIP):
+        self.dense = [*model.transformer.parameters(), *model.ln_final.parameters()]
+        self.dense += [model.positional_embedding, model.text_projection]
+        self.parts = [
+            torch.optim.AdamW(self.dense, betas=(0.9, 0.98), weight_decay=0.01, fused=True),
+            torch.optim.SparseAdam([model.token_embedding.weight], betas=(0.9, 0.98)),
+        ]
+
+    def step(self, loss: torch.Tensor, rate: float) -> None:
+        """Follow the loss one step at the learning rate ``rate``."""
+        for part in self.parts:
+            part.zero_grad()
+            part.param_groups[0]["lr"] = rate
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.dense, 1.0)
+        for part in self.parts:
+            part.step()
 
 
 def teacher_loss(model: CLIP, phrases: Phrases, n: int, rng: random.Random) -> tuple[torch.Tensor, float]:
@@ -117,29 +141,25 @@ def learn_from_teacher(root: Path, steps: int, batch: int = 384, peak: float = 2
     """Train until ``steps`` steps were taken, going on from the last state; the learning rate falls to zero."""
     torch.manual_seed(0)
     phrases, model, path = load_phrases(root), make_model(), root / "text-state.pt"
-    parameters, optimizer = make_optimizer(model, peak)
+    optimizer = TextOptimizer(model)
     first = 0
     if path.exists():
         state = torch.load(path, weights_only=True)
         model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
+        for part, saved_part in zip(optimizer.parts, state["optimizer"], strict=True):
+            part.load_state_dict(saved_part)
         first = state["step"]
     rng, mean, saved = random.Random(first), 0.0, time.time()
     for step in range(first, steps):
-        for group in optimizer.param_groups:
-            group["lr"] = peak * min(1, (step + 1) / 100) * min(1.0, 1.5 * (1 - step / steps))
         loss, cosine = teacher_loss(model, phrases, batch, rng)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
+        optimizer.step(loss, peak * min(1, (step + 1) / 100) * min(1.0, 1.5 * (1 - step / steps)))
         mean = cosine if step == first else 0.98 * mean + 0.02 * cosine
         if step % 100 == 99:
             print(f"text step {step + 1}, cosine {mean:.3f}", flush=True)
         if time.time() - saved > 180 or step + 1 == steps:
-            part = path.with_suffix(".part")
-            torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}, part)
-            part.replace(path)
+            half_done, parts = path.with_suffix(".part"), [part.state_dict() for part in optimizer.parts]
+            torch.save({"model": model.state_dict(), "optimizer": parts, "step": step + 1}, half_done)
+            half_done.replace(path)
             saved = time.time()
     return model
 
@@ -181,10 +201,8 @@ def align(model: CLIP, trainer: Trainer, phrases: Phrases, steps: int, batches: 
     known = [i for i, rows in enumerate(of_name) if len(rows)]
     coloured = torch.nonzero(seen["colour"] >= 0).flatten()
     weight = torch.zeros(len(pictures.names), dtype=torch.double).index_add_(0, pictures.name, pictures.weight)[known]
-    parameters, optimizer = make_optimizer(model, 1e-3)
+    optimizer = TextOptimizer(model)
     for step in range(steps):
-        for group in optimizer.param_groups:
-            group["lr"] = 7e-4 * min(1, (step + 1) / 30) * (1 - step / steps)
         ids = [known[i] for i in torch.multinomial(weight, batch).tolist()]
         rows = [int(of_name[i][rng.randrange(len(of_name[i]))]) for i in ids]
         given = encode(model, [say(pictures.names[i], True, rng) for i in ids])
@@ -198,10 +216,7 @@ def align(model: CLIP, trainer: Trainer, phrases: Phrases, steps: int, batches: 
         choice = 25 * torch.einsum("nd,ncd->nc", seen["features"][some], said)
         loss = loss + 0.3 * functional.cross_entropy(choice, seen["colour"][some])
         teacher, cosine = teacher_loss(model, phrases, batch, rng)
-        optimizer.zero_grad()
-        (loss + teacher).backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
+        optimizer.step(loss + teacher, 7e-4 * min(1, (step + 1) / 30) * (1 - step / steps))
         if step % 50 == 49:
             print(f"align step {step + 1}, loss {loss:.3f}, teacher cosine {cosine:.3f}", flush=True)
 
@@ -244,6 +259,7 @@ def main() -> None:
     parser.add_argument("--align-steps", type=int, default=400, help="steps with the pictures")
     parser.add_argument("--output", default="tiny.pt", help="name of the checkpoint in the data folder")
     options = parser.parse_args()
+    torch.set_num_threads(1)  # the threads of so small a model would mostly wait for each other
     torch.set_flush_denormal(True)
     root = data_folder()
     model = learn_from_teacher(root, options.steps)

@@ -1,0 +1,181 @@
+"""What training/ promises: it learns from nothing, goes on where it stopped, and its figures are those of `tiny`."""
+
+import hashlib
+import json
+import random
+import sys
+
+import clip
+import numpy as np
+import pytest
+import torch
+
+from conftest import ROOT
+
+sys.path.insert(0, str(ROOT))
+
+from training import augment, evaluate, names, render, scenes, train, train_text
+
+SHAPES = ("circle", "square", "triangle", "star", "heart", "cross")
+WEIGHTS = ROOT / "helpers" / "weights" / "tiny.pt"
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def few_pictures():
+    """120 silhouettes of six names, each name with a random place in the text space."""
+    torch.manual_seed(0)
+    pixels = np.stack([scenes.draw_scene((shape, seed)) for shape in SHAPES for seed in range(20)])
+    n = len(pixels)
+    phrases = torch.nn.functional.normalize(
+        torch.randn(len(SHAPES) * (1 + len(scenes.COLOURS)), train.EMBEDDING), dim=1
+    )
+    return train.Pictures(
+        pixels={train.SMALL: pixels, train.LARGE: pixels},
+        row=np.arange(n),
+        name=torch.arange(len(SHAPES)).repeat_interleave(20),
+        mono=torch.ones(n, dtype=torch.bool),
+        full=torch.zeros(n, dtype=torch.bool),
+        flip=torch.ones(n, dtype=torch.bool),
+        weight=torch.ones(n, dtype=torch.double),
+        names=list(SHAPES),
+        features=phrases[: len(SHAPES)],
+        phrases=phrases,
+        colour_row=torch.arange(len(SHAPES)) * len(scenes.COLOURS) + len(SHAPES),
+        ground_row=torch.full((len(SHAPES),), -1),
+        alias=[[] for _ in SHAPES],
+    )
+
+
+def test_training_from_nothing_lowers_the_loss(few_pictures):
+    trainer = train.Trainer(few_pictures, batch=24, peak=1e-3, warm_up=120)
+    losses = [trainer.step(0.0) for _ in range(40)]
+    assert np.mean(losses[-8:]) < 0.8 * np.mean(losses[:8])
+
+
+def test_a_saved_state_goes_on_as_if_it_had_not_stopped(few_pictures, tmp_path):
+    first = train.Trainer(few_pictures, batch=8)
+    first.step(0.0)
+    first.save(tmp_path / "state.pt")
+    second = train.Trainer(few_pictures, batch=8)
+    second.load(tmp_path / "state.pt")
+    losses = []
+    for trainer in (first, second):
+        torch.manual_seed(1)
+        losses.append(trainer.step(0.1))
+    assert second.seen == 16
+    assert losses[0] == pytest.approx(losses[1], abs=1e-6)
+    for a, b in zip(first.average.parameters(), second.average.parameters(), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_growing_pictures_keeps_the_weights_and_stretches_the_positions(few_pictures):
+    trainer = train.Trainer(few_pictures, batch=8)
+    trainer.step(0.0)
+    before = trainer.visual.conv1.weight.clone()
+    trainer.set_size(train.LARGE)
+    torch.testing.assert_close(trainer.visual.conv1.weight, before)
+    assert trainer.visual.attnpool.positional_embedding.shape == (10, 1024)
+    assert np.isfinite(trainer.step(0.9))
+
+
+def test_the_learning_rate_rises_stays_and_falls_to_zero():
+    rates = [train.learning_rate(done, int(done * 1000), 1.0, 100) for done in (0.0, 0.2, 0.6, 0.9, 1.0)]
+    assert rates[0] == pytest.approx(0.01)
+    assert rates[1] == rates[2] == 1.0
+    assert 0 < rates[3] < 1
+    assert rates[4] == 0.0
+
+
+def test_a_silhouette_gets_the_colour_that_its_caption_says():
+    torch.manual_seed(0)
+    pixels = torch.full((64, 40, 40, 4), 255, dtype=torch.uint8)
+    yes, no = torch.ones(64, dtype=torch.bool), torch.zeros(64, dtype=torch.bool)
+    table = torch.tensor(list(scenes.COLOURS.values())) / 255
+    batch = augment.augment(pixels, yes, no, no, 64, table)
+    alone = (batch.neighbour < 0) & (batch.colour >= 0)
+    centre = (batch.images * augment.STD + augment.MEAN)[alone, :, 28:36, 28:36].mean((2, 3))
+    assert alone.sum() > 15
+    assert (centre - table[batch.colour[alone]]).abs().max() < 0.35
+
+
+def test_the_cut_context_gives_the_features_of_clip():
+    torch.manual_seed(0)
+    model = train_text.make_model(32)
+    texts = ["a picture of a cat.", "one o'clock", "red heart on a blue background", "Hello World!"]
+    assert torch.equal(train_text.tokenize(texts), clip.tokenize(texts)[:, :8].long())
+    with torch.no_grad():
+        full = torch.nn.functional.normalize(model.encode_text(clip.tokenize(texts)), dim=1)
+        cut = train_text.encode(model, texts)
+    assert (full * cut).sum(1).min() > 0.999  # bfloat16 beside float32
+
+
+def test_names_of_many_makers_become_one():
+    assert names.clean_name("flag: Türkiye") == "flag turkiye"
+    assert names.squash("Cat-Face_2") == "catface2"
+    assert names.icon_name_to_words("dog-side-24-filled") == "dog side"
+    assert names.plain_code("2764-FE0F") == "2764"
+
+
+def test_a_set_with_another_licence_is_refused(tmp_path):
+    (tmp_path / "json").mkdir()
+    (tmp_path / "json" / "odd.json").write_text(json.dumps({"info": {"license": {"spdx": "GPL-3.0"}}, "icons": {}}))
+    with pytest.raises(ValueError, match="set 'odd' has licence 'GPL-3.0'"):
+        render.read_set(tmp_path, "odd")
+
+
+def test_every_cell_of_a_drawn_maze_can_be_reached():
+    open_walls, parent = scenes.carve_maze(7, 5, random.Random(3))
+    assert len(open_walls) == len(parent) == 7 * 5 - 1
+    for cell in parent:
+        steps = 0
+        while cell in parent:
+            assert frozenset((cell, parent[cell])) in open_walls
+            cell, steps = parent[cell], steps + 1
+            assert steps <= 35
+        assert cell == (0, 0)
+
+
+def test_hits_counts_the_rows_whose_right_column_is_among_the_best():
+    similarity = np.array([[0.9, 0.1, 0.2], [0.3, 0.2, 0.1], [0.5, 0.4, 0.6]])
+    assert evaluate.hits(similarity, np.array([0, 1, 2])) == pytest.approx(2 / 3)
+    assert evaluate.hits(similarity, np.array([0, 1, 2]), k=2) == 1.0
+
+
+@pytest.fixture(scope="module")
+def figures():
+    """The figures of the model card, as evaluate.py printed them."""
+    return json.loads((ROOT / "training" / "figures.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def checkpoint():
+    return evaluate.Checkpoint(WEIGHTS)
+
+
+def test_the_model_card_speaks_of_this_checkpoint(figures):
+    digest = hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()
+    card = (ROOT / "training" / "README.md").read_text()
+    assert figures["SHA-256"] == digest
+    assert digest in card
+    assert WEIGHTS.stat().st_size <= 30e6
+
+
+def test_the_figures_of_the_drawings_hold(figures, checkpoint):
+    assert evaluate.evaluate_drawings(checkpoint)["drawings top-1"] == pytest.approx(
+        figures["drawings top-1"], abs=0.03
+    )
+
+
+def test_the_figures_of_the_mazes_hold(figures, checkpoint):
+    found = evaluate.evaluate_mazes(checkpoint, count=20)
+    assert found["mazes top-1 of eleven"] == pytest.approx(figures["mazes top-1 of eleven"], abs=0.1)
+    assert found["seed question top-1 of four"] == pytest.approx(figures["seed question top-1 of four"], abs=0.1)
+    assert np.allclose(found["seed question, images/"], figures["seed question, images/"], atol=0.02)
