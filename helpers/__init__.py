@@ -5,6 +5,7 @@ from helpers.encode import encode_images, encode_texts
 from helpers.images import ImageError, open_image
 from helpers.models import ModelInfo, available_models, load
 from helpers.plots import plot_similarity
+from helpers.search import FolderIndex
 from helpers.zeroshot import PROMPT_TEMPLATES, zero_shot_classifier
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "plot_similarity",
     "zero_shot_classifier",
     "PROMPT_TEMPLATES",
+    "FolderIndex",
 ]

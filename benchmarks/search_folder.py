@@ -1,0 +1,104 @@
+"""Index thousands of pictures, kill the work five times, and see what it costs.
+
+python benchmarks/search_folder.py
+
+Checks that the killed and resumed index equals an uninterrupted one bit for bit, then prints the seconds of an
+update of the unchanged folder, and the peak memory for 500 and for 4,000 pictures.
+"""
+
+import multiprocessing
+import random
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from PIL import Image, ImageChops
+
+from helpers import FolderIndex
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "images"))
+import draw
+
+COLOURS = ["tomato", "royalblue", "gold", "seagreen", "orchid", "lightgrey", "black", "white"]
+
+
+def write_pictures(folder: Path, count: int) -> Path:
+    """Write drawings of 96 pixels, each base drawing shifted, mirrored and tinted to give all others."""
+    folder.mkdir()
+    generator = random.Random(0)
+    base = [draw.draw(name, 96, background) for name in draw.drawing_names() for background in COLOURS]
+    for i in range(count):
+        picture = ImageChops.offset(base[i % len(base)], generator.randrange(-9, 10), generator.randrange(-9, 10))
+        if generator.random() < 0.5:
+            picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        tint = Image.new("RGB", picture.size, tuple(generator.randrange(256) for _ in range(3)))
+        Image.blend(picture, tint, 0.1).save(folder / f"{i:05}.png")
+    return folder
+
+
+def update(folder: Path, place: Path) -> None:
+    """Bring an index up to date, as a process of its own does."""
+    torch.set_num_threads(2)
+    FolderIndex(folder, index_folder=place).update(progress=False)
+
+
+def measure(folder: Path, place: Path, answer: multiprocessing.connection.Connection) -> None:
+    """Update, and send the peak memory in MiB."""
+    update(folder, place)
+    answer.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def files(folder: Path, place: Path) -> dict[str, bytes]:
+    """Read the files of an index."""
+    index = FolderIndex(folder, index_folder=place)
+    return {file.name: file.read_bytes() for file in index.store.place.iterdir() if file.name != "lock"}
+
+
+def main() -> None:
+    """Run all measurements in a temporary folder."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["helpers"])
+    root = Path(tempfile.mkdtemp())
+    pictures = write_pictures(root / "2000", 2000)
+
+    start = time.perf_counter()
+    whole = context.Process(target=update, args=(pictures, root / "whole"))
+    whole.start()
+    whole.join()
+    seconds = time.perf_counter() - start
+    print(f"2000 pictures, uninterrupted: {seconds:.1f} s", flush=True)
+
+    generator = random.Random(1)
+    for _ in range(5):
+        process = context.Process(target=update, args=(pictures, root / "killed"))
+        process.start()
+        time.sleep(seconds * generator.uniform(0.1, 0.3))
+        process.kill()
+        process.join()
+        done = len(FolderIndex(pictures, index_folder=root / "killed").store.files)
+        print(f"exit code {process.exitcode}: killed after {done} files", flush=True)
+    update(pictures, root / "killed")
+    print("bit for bit the same:", files(pictures, root / "killed") == files(pictures, root / "whole"), flush=True)
+
+    index = FolderIndex(pictures, index_folder=root / "whole")
+    start = time.perf_counter()
+    changes = index.update()
+    print(f"unchanged: {changes} in {time.perf_counter() - start:.3f} s", flush=True)
+    start = time.perf_counter()
+    FolderIndex(pictures, index_folder=root / "whole").update()
+    print(f"with the model loaded first: {time.perf_counter() - start:.2f} s", flush=True)
+
+    for count in (500, 4000):
+        receiver, sender = context.Pipe(duplex=False)
+        folder = write_pictures(root / f"memory{count}", count)
+        process = context.Process(target=measure, args=(folder, root / "memory", sender))
+        process.start()
+        print(f"{count} pictures: peak {receiver.recv():.0f} MiB", flush=True)
+        process.join()
+
+
+if __name__ == "__main__":
+    main()
