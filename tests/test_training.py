@@ -45,6 +45,7 @@ def few_pictures():
         full=torch.zeros(n, dtype=torch.bool),
         flip=torch.ones(n, dtype=torch.bool),
         weight=torch.ones(n, dtype=torch.double),
+        calm_weight=torch.ones(n, dtype=torch.double),
         names=list(SHAPES),
         features=phrases[: len(SHAPES)],
         phrases=phrases,

@@ -24,8 +24,13 @@ class Batch:
     equal: torch.Tensor
 
 
-def choose_colours(n: int, table: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Choose ``n`` inks and grounds, many of them named colours of ``table``: (n, 3), index, (n, 3), index."""
+def choose_colours(
+    n: int, table: torch.Tensor, white: float
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Choose ``n`` inks and grounds, many of them named colours of ``table``: (n, 3), index, (n, 3), index.
+
+    ``white`` is the share of white grounds.
+    """
     ink, ink_name = torch.rand(n, 3) * 0.9, torch.full((n,), -1)
     dark = torch.rand(n) < 0.6
     ink[dark] = torch.rand(int(dark.sum()), 3) * 0.15
@@ -33,9 +38,11 @@ def choose_colours(n: int, table: torch.Tensor) -> tuple[torch.Tensor, torch.Ten
     ink_name[named] = torch.randint(len(table), (int(named.sum()),))
     ink[named] = table[ink_name[named]]
     ground, ground_name, kind = torch.rand(n, 3), torch.full((n,), -1), torch.rand(n)
-    ground[kind < 0.5] = 1 - 0.06 * torch.rand(int((kind < 0.5).sum()), 1)
-    ground[kind > 0.92] = 0.15 * torch.rand(int((kind > 0.92).sum()), 3)
-    named = (kind >= 0.5) & (kind < 0.72)
+    rest = 1 - white
+    ground[kind < white] = 1 - 0.06 * torch.rand(int((kind < white).sum()), 1)
+    dark = kind > 1 - 0.16 * rest
+    ground[dark] = 0.15 * torch.rand(int(dark.sum()), 3)
+    named = (kind >= white) & (kind < white + 0.44 * rest)
     ground_name[named] = torch.randint(len(table), (int(named.sum()),))
     ground[named] = table[ground_name[named]]
     jitter = 0.05 * torch.randn(2, n, 3)
@@ -95,7 +102,7 @@ def draw_outlines(pictures: torch.Tensor) -> torch.Tensor:
 
 
 def augment(pictures: torch.Tensor, mono: torch.Tensor, full: torch.Tensor, flip: torch.Tensor, size: int,
-            colours: torch.Tensor) -> Batch:  # fmt: skip
+            colours: torch.Tensor, pairs: float = 0.17, white: float = 0.5) -> Batch:  # fmt: skip
     """Augment a batch.
 
     Args:
@@ -103,17 +110,18 @@ def augment(pictures: torch.Tensor, mono: torch.Tensor, full: torch.Tensor, flip
         mono, full, flip: ``(n,)`` whether each is a silhouette to colour, fills its frame, may be mirrored.
         size: the side of the result.
         colours: ``(colours, 3)`` the named colours, each in [0, 1].
+        pairs, white: the share of pictures with a neighbour, and of white grounds.
     """
     n = len(pictures)
     x = pictures.permute(0, 3, 1, 2).float().div_(255)
-    ink, ink_name, ground, ground_name = choose_colours(n, colours)
+    ink, ink_name, ground, ground_name = choose_colours(n, colours, white)
     ink_name[~mono] = -1
     keep_contrast(ink, ground, ground_name, mono)
     ground_name[full] = -1
     x[mono, :3] = ink[mono].view(-1, 3, 1, 1).expand(-1, -1, *x.shape[2:])
     x[:, :3] *= x[:, 3:]
     neighbour = torch.full((n,), -1)
-    paired = torch.arange(n) < round(0.17 * n)
+    paired = torch.arange(n) < round(pairs * n)
     equal = paired & (torch.rand(n) < 0.45)
     k = int(paired.sum())
     maps = place(n, flip, full)

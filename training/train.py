@@ -26,7 +26,7 @@ from training.get_data import data_folder
 from training.scenes import COLOURS
 
 LAYERS, WIDTH, EMBEDDING, SMALL, LARGE = (1, 1, 2, 1), 32, 384, 64, 96
-FALL, GROW = 0.68, 0.85  # the parts of the training after which the learning rate falls, and the pictures grow
+FALL, GROW = 0.68, 0.92  # the parts of the training after which the learning rate falls, and the pictures grow
 NO_MIRROR = set(
     "left right flag clock oclock thirty keycap button arrow hand fist letter input square facing east west sign hash "
     "regional index backhand thumbs".split()
@@ -38,7 +38,7 @@ class Pictures:
     """All training pictures with what the training must know of each.
 
     ``pixels``: for each training size, (all, side, side, 4) bytes; ``row``: (n,) which of them these are.
-    ``name``: (n,) index into ``names``. ``weight``: (n,) how often each is drawn.
+    ``name``: (n,) index into ``names``. ``weight``: (n,) how often each is drawn, ``calm_weight``: towards the end.
     ``features``: (names, d) unit rows, the teacher's. ``colour_row``, ``ground_row``: (names,) first row of the eleven
     colour phrases of a name in ``phrases``, or -1. ``alias``: for each name, indices of names that mean nearly it.
     """
@@ -50,6 +50,7 @@ class Pictures:
     full: torch.Tensor
     flip: torch.Tensor
     weight: torch.Tensor
+    calm_weight: torch.Tensor
     names: list[str]
     features: torch.Tensor
     phrases: torch.Tensor
@@ -58,10 +59,10 @@ class Pictures:
     alias: list[list[int]]
 
 
-def choose_weights(rows: list[list[str]], emoji_names: set[str]) -> torch.Tensor:
-    """Weight each picture ``(name, set, kind)`` so that emoji make two thirds, and coloured sets most of them."""
+def choose_weights(rows: list[list[str]], emoji_names: set[str], emoji_share: float) -> torch.Tensor:
+    """Weight each picture ``(name, set, kind)`` so that emoji make ``emoji_share``, and coloured sets most of them."""
     kind_weight = {"colour": 1.0, "mono": 0.4, "maze": 1.0, "game": 1.0}
-    in_class = [kind_weight[kind] * (2.0 if source == "openmoji" else 1.0) for _, source, kind in rows]
+    in_class = [kind_weight[kind] for _, _, kind in rows]
     groups = ["drawn " + kind if source == "drawn" else "emoji" if name in emoji_names else "icon"
               for name, source, kind in rows]  # fmt: skip
     class_total, class_size = {}, {}
@@ -72,7 +73,8 @@ def choose_weights(rows: list[list[str]], emoji_names: set[str]) -> torch.Tensor
         key: (0.6 if key[1].startswith("flag ") else 1.0) if key[0] == "emoji" else min(size, 16) ** 0.5
         for key, size in class_size.items()
     }
-    share = {"emoji": 0.70, "icon": 0.20, "drawn maze": 0.03, "drawn game": 0.03, "drawn mono": 0.04}
+    share = {"icon": 0.67, "drawn maze": 0.1, "drawn game": 0.1, "drawn mono": 0.13}
+    share = {"emoji": emoji_share} | {group: part * (1 - emoji_share) for group, part in share.items()}
     group_total = {g: sum(v for key, v in importance.items() if key[0] == g) for g in share}
     weights = [
         w / class_total[g, name] * importance[g, name] / group_total[g] * share[g]
@@ -115,7 +117,8 @@ def load_pictures(root: Path) -> tuple[Pictures, Pictures]:
         "mono": torch.tensor([kind == "mono" for _, _, kind in rows]),
         "full": torch.tensor([kind in ("maze", "game") for _, _, kind in rows]),
         "flip": torch.tensor([not any(word in NO_MIRROR for word in name.split()) for name, _, _ in rows]),
-        "weight": choose_weights(rows, emoji_names),
+        "weight": choose_weights(rows, emoji_names, 0.70),
+        "calm_weight": choose_weights(rows, emoji_names, 0.82),
     }
     shared = {
         "pixels": {SMALL: load_shrunk(root), LARGE: np.load(root / "pictures.npy", mmap_mode="r")},
@@ -181,7 +184,7 @@ class Trainer:
     def __init__(self, pictures: Pictures, batch: int = 96, peak: float = 2e-3, warm_up: int = 30_000):
         torch.manual_seed(0)
         self.pictures, self.batch, self.peak, self.warm_up = pictures, batch, peak, warm_up
-        self.seen, self.size, self.total = 0, SMALL, 0
+        self.seen, self.size, self.total, self.calm = 0, SMALL, 0, False
         self.colours = torch.tensor(list(COLOURS.values())) / 255
         self.near = functional.softmax((pictures.features @ pictures.features.T - 1) * 25, dim=1)
         self.scale = torch.nn.Parameter(torch.tensor(math.log(20.0)))
@@ -218,10 +221,10 @@ class Trainer:
 
     def draw_batch(self):
         """Draw pictures by weight and augment them: the batch, and the index of each one's name."""
-        p = self.pictures
-        ids = torch.multinomial(p.weight, self.batch, replacement=True)
+        p, setting = self.pictures, {"pairs": 0.08, "white": 0.7} if self.calm else {}
+        ids = torch.multinomial(p.calm_weight if self.calm else p.weight, self.batch, replacement=True)
         pixels = torch.from_numpy(p.pixels[self.size][p.row[ids.numpy()]])
-        batch = augment(pixels, p.mono[ids], p.full[ids], p.flip[ids], self.size, self.colours)
+        batch = augment(pixels, p.mono[ids], p.full[ids], p.flip[ids], self.size, self.colours, **setting)
         return batch, p.name[ids]
 
     def targets(self, batch, name: torch.Tensor) -> torch.Tensor:
@@ -246,6 +249,7 @@ class Trainer:
 
     def step(self, done: float) -> float:
         """Take one step at the part ``done`` of the training; give the loss of the choice among names."""
+        self.calm = done >= FALL
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(done, self.seen, self.peak, self.warm_up)
         batch, name = self.draw_batch()
@@ -304,6 +308,7 @@ class Trainer:
         self.scale.data.copy_(state["scale"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.seen, self.total = state["seen"], state["total"]
+        self.calm = self.seen >= FALL * self.total
 
 
 def plain(pixels: np.ndarray, size: int) -> torch.Tensor:

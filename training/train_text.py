@@ -262,19 +262,22 @@ def main() -> None:
     torch.set_num_threads(1)  # the threads of so small a model would mostly wait for each other
     torch.set_flush_denormal(True)
     root = data_folder()
+    image_state, output = root / "image-state.pt", root / options.output
+    if output.exists() and output.stat().st_mtime > image_state.stat().st_mtime:
+        return
     model = learn_from_teacher(root, options.steps)
-    if not (root / "image-state.pt").exists() or options.align_steps == 0:
+    if not image_state.exists() or options.align_steps == 0:
         return
     pictures, back = load_pictures(root)
     trainer = Trainer(pictures)
-    trainer.load(root / "image-state.pt")
+    trainer.load(image_state)
     if trainer.seen < trainer.total:
         trainer.refresh_statistics(30)
     trainer.average.eval()
     align(model, trainer, load_phrases(root), options.align_steps)
     emoji = [i for i, w in enumerate(torch.zeros(len(pictures.names), dtype=torch.double)
              .index_add_(0, pictures.name, pictures.weight).tolist()) if w > 0]  # fmt: skip
-    export(model, trainer, calibrate(model, trainer, back, emoji), root / options.output)
+    export(model, trainer, calibrate(model, trainer, back, emoji), output)
 
 
 if __name__ == "__main__":
