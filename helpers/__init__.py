@@ -2,6 +2,7 @@
 
 from helpers.compare import cosine_similarity, normalize, probabilities, top_k
 from helpers.encode import encode_images, encode_texts
+from helpers.explain import occlusion_maps, plot_occlusion, word_drops
 from helpers.images import ImageError, open_image
 from helpers.models import ModelInfo, available_models, load
 from helpers.plots import plot_similarity
@@ -24,4 +25,7 @@ __all__ = [
     "zero_shot_classifier",
     "PROMPT_TEMPLATES",
     "FolderIndex",
+    "occlusion_maps",
+    "word_drops",
+    "plot_occlusion",
 ]

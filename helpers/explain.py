@@ -1,0 +1,163 @@
+"""Ask a model why: cover a part of the picture, or leave out a word, and watch the similarity fall.
+
+Occlusion sensitivity, from Zeiler and Fergus 2014 (arXiv 1311.2901, section 4.2). It only calls the model,
+so any model will do, ViT or ResNet. It costs one encoded picture for every place that is covered.
+"""
+
+from collections.abc import Callable, Iterable
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from PIL import Image
+
+from helpers.compare import cosine_similarity
+from helpers.encode import encode_images, encode_texts
+from helpers.images import ImageSource, open_image
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MEAN_COLOUR = (123, 117, 104)  # what `preprocess` turns into zeros: 255 × its mean
+PATCHES_PER_SIDE = 4
+
+Box = tuple[int, int, int, int]
+
+
+def occlusion_maps(
+    model: torch.nn.Module,
+    preprocess: Callable,
+    image: ImageSource,
+    texts: Iterable[str],
+    patch: int | None = None,
+    stride: int | None = None,
+    colour: str | tuple[int, int, int] = MEAN_COLOUR,
+    batch_size: int = 64,
+    progress: bool = True,
+) -> np.ndarray:
+    """Cover one place of a picture after the other, and map how much each text fits less.
+
+    The patch slides over the picture itself, and every covered copy goes through `preprocess`. So the map
+    has the coordinates of the picture. It is zero where no patch reaches what the centre crop keeps, or the
+    few pixels around it that resizing blends in.
+
+    Args:
+        model: from `load` or `clip.load`.
+        preprocess: the transform that came with it.
+        image: a picture, as `open_image` takes it.
+        texts: one map is made for each; a single string counts as a list of one.
+        patch: side of the square patch in pixels of the picture; by default a quarter of its shorter side.
+        stride: pixels from one place to the next, at most ``patch``; by default half of ``patch``.
+        colour: of the patch; by default the mean colour of CLIP's training pictures, a warm grey.
+        batch_size: covered copies per forward pass.
+        progress: show a bar when the work takes longer than two seconds.
+
+    Returns:
+        ``(texts, height, width)`` float32, height and width of the upright picture. A pixel holds the drop of
+        the cosine similarity, averaged over all patches that cover this pixel, in [-2, 2]. Positive: the
+        text fits less without this place, so the place speaks for the text. Negative: it speaks against it.
+
+    Raises:
+        ImageError: this is no picture that can be read.
+        ValueError: ``patch`` does not fit into the picture, or ``stride`` would leave gaps.
+    """
+    image = open_image(image)
+    boxes = _boxes(image.size, *_checked_sizes(image.size, patch, stride))
+    text_features = encode_texts(model, texts)
+    copies = chain([image], (_cover(image, box, colour) for box in boxes))
+    similarity = cosine_similarity(text_features, encode_images(model, preprocess, copies, batch_size, progress))
+    return _average(similarity[:, :1] - similarity[:, 1:], boxes, image.size)
+
+
+def word_drops(
+    model: torch.nn.Module, preprocess: Callable, image: ImageSource, text: str
+) -> tuple[list[str], np.ndarray]:
+    """Leave one word out of a text after the other, and tell how much less the rest fits the picture.
+
+    Args:
+        model: from `load` or `clip.load`.
+        preprocess: the transform that came with it.
+        image: a picture, as `open_image` takes it.
+        text: at least one word; words are what stands between blanks.
+
+    Returns:
+        ``(words, drops)``: the words in their order, and ``(words,)`` float32, each the drop of the cosine
+        similarity in [-2, 2]. Positive: the text fits less without this word.
+
+    Raises:
+        ImageError: this is no picture that can be read.
+        ValueError: the text has no word, or is too long for the model.
+    """
+    words = text.split()
+    if not words:
+        raise ValueError(f"the text is {text!r}; give at least one word")
+    shorter = [" ".join(words[:i] + words[i + 1 :]) for i in range(len(words))]
+    text_features = encode_texts(model, [text, *shorter])
+    similarity = cosine_similarity(text_features, encode_images(model, preprocess, image))[:, 0]
+    return words, similarity[0] - similarity[1:]
+
+
+def plot_occlusion(image: ImageSource, occlusion_map: np.ndarray, axes: "Axes | None" = None) -> "Axes":
+    """Draw an occlusion map over its picture, which turns grey so that all colour is the map's.
+
+    Args:
+        image: the picture, as `open_image` takes it.
+        occlusion_map: ``(height, width)``, one of `occlusion_maps`.
+        axes: where to draw; in a new figure by default.
+
+    Returns:
+        The matplotlib axes. Bright yellow is the largest drop, dark blue the smallest; the bar tells the numbers.
+
+    Raises:
+        ValueError: the map does not have the shape of the picture.
+    """
+    import matplotlib.pyplot as plt  # here, because it doubles the time to import helpers
+
+    image = open_image(image)
+    if np.shape(occlusion_map) != (image.height, image.width):
+        raise ValueError(
+            f"the map has shape {np.shape(occlusion_map)}, but the picture ({image.height}, {image.width}); "
+            "give one map, such as occlusion_maps(…)[0], and the picture that it was made of"
+        )
+    if axes is None:
+        axes = plt.figure().add_subplot()
+    axes.imshow(image.convert("L"), cmap="gray", vmin=0, vmax=255)
+    drawn = axes.imshow(occlusion_map, cmap="viridis", alpha=0.65)
+    axes.figure.colorbar(drawn, ax=axes, label="drop of cosine", shrink=0.8)
+    axes.axis("off")
+    return axes
+
+
+def _checked_sizes(size: tuple[int, int], patch: int | None, stride: int | None) -> tuple[int, int]:
+    """Fill in the defaults of patch and stride, and refuse what would not cover the picture."""
+    patch = max(1, min(size) // PATCHES_PER_SIDE) if patch is None else patch
+    stride = max(1, patch // 2) if stride is None else stride
+    if not 1 <= patch <= min(size):
+        raise ValueError(f"patch is {patch}; in a picture of {size[0]}×{size[1]} it must be between 1 and {min(size)}")
+    if not 1 <= stride <= patch:
+        raise ValueError(f"stride is {stride}; it must be between 1 and the patch, {patch}, to leave no gaps")
+    return patch, stride
+
+
+def _boxes(size: tuple[int, int], patch: int, stride: int) -> list[Box]:
+    """List the places of the patch, row by row: left, upper, right, lower. The last ones end at the edge."""
+    lefts, uppers = ([*range(0, length - patch, stride), length - patch] for length in size)
+    return [(left, upper, left + patch, upper + patch) for upper in uppers for left in lefts]
+
+
+def _cover(image: Image.Image, box: Box, colour: str | tuple[int, int, int]) -> Image.Image:
+    covered = image.copy()
+    covered.paste(colour, box)
+    return covered
+
+
+def _average(drops: np.ndarray, boxes: list[Box], size: tuple[int, int]) -> np.ndarray:
+    """Give each pixel the mean of the drops ``(texts, boxes)`` whose box covers it."""
+    width, height = size
+    total = np.zeros((len(drops), height, width), dtype=np.float32)
+    times = np.zeros((height, width), dtype=np.float32)
+    for drop, (left, upper, right, lower) in zip(drops.T, boxes, strict=True):
+        total[:, upper:lower, left:right] += drop[:, None, None]
+        times[upper:lower, left:right] += 1
+    return total / times

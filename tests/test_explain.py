@@ -1,0 +1,162 @@
+"""The maps tell what covering a place does, in the coordinates of the picture, and find a planted object."""
+
+import sys
+
+import clip
+import matplotlib
+import numpy as np
+import pytest
+import torch
+from clip.clip import _transform
+from PIL import Image
+
+import helpers
+from conftest import IMAGES
+
+sys.path.insert(0, str(IMAGES))
+import draw
+
+matplotlib.use("Agg")
+GREY = (123, 117, 104)
+PAIRS = (  # chosen: of random pairs of things that the embedded model knows, it finds both in about four of five
+    ("moon", "boat"),
+    ("bus", "heart"),
+    ("book", "house"),
+    ("key", "umbrella"),
+    ("house", "star"),
+    ("bicycle", "heart"),
+    ("umbrella", "moon"),
+    ("key", "boat"),
+    ("house", "key"),
+    ("moon", "bus"),
+)
+
+
+@pytest.fixture(scope="module")
+def noise():
+    """A picture that is no square, and nowhere the same."""
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 50, 3), dtype=np.uint8))
+
+
+def cosine(model, preprocess, image, text):
+    """Compare one picture with one text by the plain calls of clip."""
+    with torch.no_grad():
+        picture = model.encode_image(preprocess(image).unsqueeze(0))[0]
+        words = model.encode_text(clip.tokenize(text))[0]
+    return float(picture @ words / picture.norm() / words.norm())
+
+
+def slow_map(model, preprocess, image, text, patch, stride):
+    """Ask for every pixel which patches cover it, and average what each of them does."""
+    whole = cosine(model, preprocess, image, text)
+    drops = {}
+    for left in {*range(0, image.width - patch, stride), image.width - patch}:
+        for upper in {*range(0, image.height - patch, stride), image.height - patch}:
+            pixels = np.array(image)
+            pixels[upper : upper + patch, left : left + patch] = GREY
+            drops[left, upper] = whole - cosine(model, preprocess, Image.fromarray(pixels), text)
+    expected = np.empty((image.height, image.width))
+    for y in range(image.height):
+        for x in range(image.width):
+            over = [d for (left, upper), d in drops.items() if 0 <= x - left < patch and 0 <= y - upper < patch]
+            expected[y, x] = np.mean(over)
+    return expected
+
+
+@pytest.mark.parametrize(("patch", "stride"), [(8, 4), (7, 5), (32, 32)])
+def test_map_agrees_with_covering_one_place_at_a_time(random_vit, noise, patch, stride):
+    maps = helpers.occlusion_maps(random_vit, _transform(32), noise, ["a cat", "two dogs"], patch, stride)
+    assert maps.shape == (2, 32, 50)
+    assert maps.dtype == np.float32
+    for found, text in zip(maps, ["a cat", "two dogs"], strict=True):
+        expected = slow_map(random_vit, _transform(32), noise, text, patch, stride)
+        assert np.abs(found - expected).max() < 1e-5
+        assert np.abs(expected).max() > 1e-3
+
+
+def test_default_patch_is_a_quarter_of_the_shorter_side_and_moves_by_half(random_vit, noise):
+    default = helpers.occlusion_maps(random_vit, _transform(32), noise, "a cat")
+    chosen = helpers.occlusion_maps(random_vit, _transform(32), noise, "a cat", patch=8, stride=4)
+    assert np.array_equal(default, chosen)
+
+
+def test_what_the_crop_throws_away_does_not_matter(random_vit):
+    wide = Image.fromarray(np.random.default_rng(1).integers(0, 256, (32, 96, 3), dtype=np.uint8))
+    found = helpers.occlusion_maps(random_vit, _transform(32), wide, "a cat", patch=8, stride=8)[0]
+    assert np.abs(found[:, :32]).max() < 1e-6
+    assert np.abs(found[:, 64:]).max() < 1e-6
+    assert np.abs(found[:, 32:64]).min() > 1e-6
+
+
+def test_map_lies_over_the_upright_picture(random_vit, noise, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    noise.rotate(90, expand=True).save(tmp_path / "phone.png", exif=exif)
+    found = helpers.occlusion_maps(random_vit, _transform(32), tmp_path / "phone.png", "a cat")
+    assert np.allclose(found, helpers.occlusion_maps(random_vit, _transform(32), noise, "a cat"), atol=1e-6)
+
+
+def test_covering_with_the_same_colour_changes_nothing(random_vit):
+    blank = Image.new("RGB", (32, 32), "white")
+    same = helpers.occlusion_maps(random_vit, _transform(32), blank, "a cat", colour="white")
+    other = helpers.occlusion_maps(random_vit, _transform(32), blank, "a cat", colour="black")
+    assert np.abs(same).max() < 1e-6 < np.abs(other).max()
+
+
+def test_the_picture_is_left_as_it_was(random_vit, noise):
+    before = noise.copy()
+    helpers.occlusion_maps(random_vit, _transform(32), noise, "a cat")
+    assert noise == before
+
+
+def test_sizes_that_leave_gaps_are_refused(random_vit, noise):
+    with pytest.raises(ValueError, match=r"patch is 33; in a picture of 50×32 it must be between 1 and 32"):
+        helpers.occlusion_maps(random_vit, _transform(32), noise, "a cat", patch=33)
+    with pytest.raises(ValueError, match=r"stride is 9; it must be between 1 and the patch, 8, to leave no gaps"):
+        helpers.occlusion_maps(random_vit, _transform(32), noise, "a cat", patch=8, stride=9)
+    with pytest.raises(helpers.ImageError, match=r"no such picture: nowhere.png"):
+        helpers.occlusion_maps(random_vit, _transform(32), "nowhere.png", "a cat")
+
+
+def test_word_drops_agree_with_leaving_out_one_word_by_hand(random_vit, noise):
+    words, drops = helpers.word_drops(random_vit, _transform(32), noise, "a  red cat")
+    whole = cosine(random_vit, _transform(32), noise, "a red cat")
+    expected = [whole - cosine(random_vit, _transform(32), noise, text) for text in ("red cat", "a cat", "a red")]
+    assert words == ["a", "red", "cat"]
+    assert np.allclose(drops, expected, atol=1e-5)
+    assert np.abs(expected).max() > 1e-3
+
+
+def test_a_text_without_words_is_refused(random_vit, noise):
+    with pytest.raises(ValueError, match=r"the text is '  '; give at least one word"):
+        helpers.word_drops(random_vit, _transform(32), noise, "  ")
+
+
+def test_plot_lays_the_map_over_the_picture():
+    occlusion_map = np.linspace(-0.1, 0.2, 256 * 256).reshape(256, 256)
+    axes = helpers.plot_occlusion(IMAGES / "cat.png", occlusion_map)
+    under, over = axes.images
+    assert np.array_equal(under.get_array(), np.array(helpers.open_image(IMAGES / "cat.png").convert("L")))
+    assert np.array_equal(over.get_array(), occlusion_map)
+    assert over.get_cmap().name == "viridis"
+    assert 0 < over.get_alpha() < 1
+
+
+def test_plot_refuses_the_map_of_another_picture():
+    with pytest.raises(ValueError, match=r"the map has shape \(1, 256, 256\), but the picture \(256, 256\); give one"):
+        helpers.plot_occlusion(IMAGES / "cat.png", np.zeros((1, 256, 256)))
+
+
+def centre_of_mass(occlusion_map):
+    """The mean column, each weighted by its drop; only what speaks for the text counts."""
+    weights = occlusion_map.clip(0).sum(axis=0)
+    return (weights * np.arange(len(weights))).sum() / weights.sum()
+
+
+def test_each_of_two_planted_objects_is_found_on_its_side(tiny):
+    found = 0
+    for left, right in PAIRS:
+        scene = draw.scene([left, right], (256, 256))
+        maps = helpers.occlusion_maps(*tiny, scene, [f"a {left}", f"a {right}"], patch=128, stride=64)
+        found += centre_of_mass(maps[0]) < 127.5 < centre_of_mass(maps[1])
+    assert found >= 9
