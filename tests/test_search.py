@@ -397,7 +397,7 @@ def fill(place, batches=BATCHES):
 
 
 def contents(store):
-    return {path.name: path.read_bytes() for path in store.place.iterdir() if path.name != "lock"}
+    return {path.name: path.read_bytes() for path in store.place.iterdir() if path.is_file() and path.name != "lock"}
 
 
 def test_a_log_cut_anywhere_is_completed_to_the_same_bytes(tmp_path):
@@ -432,11 +432,12 @@ def test_death_between_any_two_writes_is_completed_to_the_same_bytes(tmp_path, m
     assert deaths == 3 + 1 + 3 + 3
 
 
-@pytest.mark.parametrize("damage", ["lost", "cut", "zero"])
+@pytest.mark.parametrize("damage", ["lost", "cut", "zero", "older"])
 def test_lost_features_are_made_anew(tmp_path, damage):
     whole = contents(fill(tmp_path))
     features = tmp_path / "features.npy"
-    content = {"lost": None, "cut": whole["features.npy"][:140], "zero": bytes(200)}[damage]
+    older = contents(fill(tmp_path / "older", BATCHES[:1]))["features.npy"]
+    content = {"lost": None, "cut": whole["features.npy"][:140], "zero": bytes(200), "older": older}[damage]
     features.unlink() if content is None else features.write_bytes(content)
     assert contents(fill(tmp_path)) == whole
 
