@@ -8,7 +8,6 @@ The address stands in one place: Repository, under [project.urls] in pyproject.t
 The commit of the official clip stands in environment.yml.
 """
 
-import os
 import re
 import sys
 from pathlib import Path
@@ -65,11 +64,17 @@ def stamp(path: Path) -> nbformat.NotebookNode:
 
 def run(notebook: nbformat.NotebookNode) -> None:
     """Run a lesson in a fresh kernel, in the folder of the notebooks, and drop what differs from run to run."""
-    os.environ["TQDM_DISABLE"] = "1"  # a progress bar is no output to keep
     NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": NOTEBOOKS}}).execute()
     notebook.metadata = KERNEL
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if not is_progress_bar(output)]
+
+
+def is_progress_bar(output: nbformat.NotebookNode) -> bool:
+    """Tell the bar of a slow machine from a warning, which the author should see."""
+    return output.get("name") == "stderr" and re.search(r"it/s|s/it", output.text) is not None
 
 
 def stamp_readme() -> None:
