@@ -126,7 +126,7 @@ def evaluate_names(checkpoint: Checkpoint, pictures: list, names: list[str]) -> 
         "cosine of right pairs, sd": float(similarity.diagonal().std()),
         "cosine of wrong pairs, mean": float(wrong.mean()),
         "cosine of wrong pairs, sd": float(wrong.std()),
-        "logit scale": float(checkpoint.model.logit_scale.exp()),
+        "logit scale": float(checkpoint.model.logit_scale.detach().exp()),
     }
 
 

@@ -1,9 +1,8 @@
 """Train the image side of `tiny`: a soft choice among all names, in the teacher's fixed text space.
 
-Run ``python -m training.train --pictures 1500000`` after ``teach``. The learning rate stays constant until the last
-quarter, then falls to zero; the pictures grow from 64 to 96 pixels on the way. State is saved every few minutes, and
-the same command goes on from it. ``image-stable.pt`` keeps the state from before the fall: a longer training
-(``--pictures`` raised) goes on from there.
+Run ``python -m training.train --pictures 1035000`` after ``teach``. The learning rate stays constant for two thirds of
+the way, then falls to zero. State is saved every few minutes, and the same command goes on from it.
+``image-stable.pt`` keeps the state from before the fall: a longer training (``--pictures`` raised) goes on from there.
 """
 
 import argparse
@@ -26,7 +25,7 @@ from training.get_data import data_folder
 from training.scenes import COLOURS
 
 LAYERS, WIDTH, EMBEDDING, SMALL, LARGE = (1, 1, 2, 1), 32, 384, 64, 96
-FALL, GROW = 0.68, 0.92  # the parts of the training after which the learning rate falls, and the pictures grow
+FALL = 0.68  # the part of the training after which the learning rate falls
 NO_MIRROR = set(
     "left right flag clock oclock thirty keycap button arrow hand fist letter input square facing east west sign hash "
     "regional index backhand thumbs".split()
@@ -270,7 +269,7 @@ class Trainer:
         torch.nn.utils.clip_grad_norm_(self.visual.parameters(), 1.0)
         self.optimizer.step()
         self.seen += self.batch * (dist.get_world_size() if dist.is_initialized() else 1)
-        self.update_average(min(0.999, 1 - 10 / (10 + self.seen / 192)))
+        self.update_average(min(0.99, 1 - 10 / (10 + self.seen / 192)))
         return choice.item()
 
     @torch.no_grad()
@@ -347,7 +346,9 @@ def start(root: Path, total: int) -> tuple[Trainer, Pictures]:
     return trainer, back
 
 
-def train(rank: int, workers: int, meeting: str, root: Path, total: int, save_every: float = 240.0) -> None:
+def train(
+    rank: int, workers: int, meeting: str, root: Path, total: int, grow: float, save_every: float = 240.0
+) -> None:
     """Train as worker ``rank`` of ``workers`` until ``total`` pictures were seen; the first one reports and saves."""
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
@@ -359,8 +360,7 @@ def train(rank: int, workers: int, meeting: str, root: Path, total: int, save_ev
     steps, mean = 0, None
     while trainer.seen < total:
         before, done = trainer.seen, trainer.seen / total
-        if done >= GROW:
-            trainer.set_size(LARGE)
+        trainer.set_size(LARGE if done >= grow else SMALL)
         loss = trainer.step(done)
         mean, steps = loss if mean is None else 0.98 * mean + 0.02 * loss, steps + 1
         if rank > 0:
@@ -386,12 +386,15 @@ def train(rank: int, workers: int, meeting: str, root: Path, total: int, save_ev
 def main() -> None:
     """Train the image side with one worker process a core."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=int, default=1_500_000, help="pictures to see in all")
+    parser.add_argument("--pictures", type=int, default=1_035_000, help="pictures to see in all")
+    parser.add_argument(
+        "--grow", type=float, default=1.0, help="part of the training after which pictures have 96 pixels"
+    )
     parser.add_argument("--workers", type=int, default=min(4, os.cpu_count() or 1), help="processes of one thread")
     options = parser.parse_args()
     load_shrunk(data_folder())
     with tempfile.TemporaryDirectory() as folder:
-        arguments = (options.workers, f"{folder}/meeting", data_folder(), options.pictures)
+        arguments = (options.workers, f"{folder}/meeting", data_folder(), options.pictures, options.grow)
         torch.multiprocessing.spawn(train, arguments, nprocs=options.workers)
 
 

@@ -255,8 +255,8 @@ def export(model: CLIP, trainer: Trainer, scale: float, path: Path) -> None:
 def main() -> None:
     """Train the text side, then align it when there is an image side."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=3000, help="steps with the teacher")
-    parser.add_argument("--align-steps", type=int, default=400, help="steps with the pictures")
+    parser.add_argument("--steps", type=int, default=1300, help="steps with the teacher")
+    parser.add_argument("--align-steps", type=int, default=300, help="steps with the pictures")
     parser.add_argument("--output", default="tiny.pt", help="name of the checkpoint in the data folder")
     options = parser.parse_args()
     torch.set_num_threads(1)  # the threads of so small a model would mostly wait for each other
