@@ -1,0 +1,51 @@
+"""The first cell, which all lessons share (test_lessons compares them), works on Colab."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from test_lessons import LESSONS, cells, refresh
+
+from conftest import ROOT
+
+
+@pytest.fixture
+def colab(tmp_path):
+    """A machine that looks like Colab: `google.colab` is loaded, pip only writes down what it is asked for."""
+    site = tmp_path / "site"
+    (site / "google" / "colab").mkdir(parents=True)
+    (site / "google" / "colab" / "__init__.py").touch()
+    (site / "sitecustomize.py").write_text("import google.colab\n")
+    (site / "pip").mkdir()
+    (site / "pip" / "__init__.py").touch()
+    asked = tmp_path / "asked.json"
+    (site / "pip" / "__main__.py").write_text(
+        f"import json, pathlib, sys\npathlib.Path({str(asked)!r}).write_text(json.dumps(sys.argv[1:]))\n"
+    )
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(site),
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.{ROOT.as_uri()}.insteadOf",
+        "GIT_CONFIG_VALUE_0": refresh.address(),
+    }
+    content = tmp_path / "content"
+    content.mkdir()
+    return content, environment, asked
+
+
+def test_first_cell_works_on_colab(colab):
+    """Unchanged, in an IPython of its own: afterwards `helpers` comes from the clone."""
+    content, environment, asked = colab
+    first = cells(LESSONS[0], "code")[0].source
+    script = content / "cell.ipy"
+    script.write_text(first + "\nimport helpers\nprint('HELPERS', helpers.__file__)\n")
+    run = [sys.executable, "-m", "IPython", "--no-banner", "--colors=NoColor", str(script)]
+    result = subprocess.run(run, cwd=content, env=environment, capture_output=True, text=True, check=False)
+    assert f"HELPERS {content}/course/helpers/__init__.py" in result.stdout, result.stdout + result.stderr
+    install = json.loads(asked.read_text())
+    assert install[:1] == ["install"]
+    assert any(re.fullmatch(r"git\+https://github.com/openai/CLIP.git@[0-9a-f]{40}", word) for word in install)
