@@ -57,6 +57,11 @@ def files(folder: Path, place: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in index.store.place.iterdir() if file.name != "lock"}
 
 
+def indexed(place: Path) -> int:
+    """Count the files of an index that is being written."""
+    return sum(log.read_bytes().count(b'"path"') for log in place.glob("*/*/files.jsonl"))
+
+
 def main() -> None:
     """Run all measurements in a temporary folder."""
     context = multiprocessing.get_context("forkserver")
@@ -72,14 +77,15 @@ def main() -> None:
     print(f"2000 pictures, uninterrupted: {seconds:.1f} s", flush=True)
 
     generator = random.Random(1)
-    for _ in range(5):
+    for target in sorted(generator.sample(range(1800), 5)):
         process = context.Process(target=update, args=(pictures, root / "killed"))
         process.start()
-        time.sleep(seconds * generator.uniform(0.1, 0.3))
+        while process.is_alive() and indexed(root / "killed") < target:
+            time.sleep(0.002)
+        time.sleep(generator.uniform(0, 0.05))
         process.kill()
         process.join()
-        done = len(FolderIndex(pictures, index_folder=root / "killed").store.files)
-        print(f"exit code {process.exitcode}: killed after {done} files", flush=True)
+        print(f"exit code {process.exitcode}: killed after {indexed(root / 'killed')} files", flush=True)
     update(pictures, root / "killed")
     print("bit for bit the same:", files(pictures, root / "killed") == files(pictures, root / "whole"), flush=True)
 
