@@ -109,7 +109,7 @@ def load(
         model = _load_checkpoint(Path(name))
     else:
         raise ValueError(_unknown_name(name))
-    model = model.float().to(device).eval()
+    model = model.to(device).eval()
     if device.type == "cuda":
         convert_weights(model)
     return model, clip_preprocess(model.visual.input_resolution)
