@@ -1,6 +1,7 @@
 """What the README says works."""
 
 import re
+import shutil
 
 import pytest
 from test_lessons import LESSONS, refresh
@@ -29,9 +30,11 @@ def test_links_lead_somewhere_and_pictures_have_alternative_text():
     assert not re.search(r"!\[\s*\]", README)
 
 
-def test_the_code_runs(monkeypatch):
-    monkeypatch.chdir(ROOT)
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.S)
+def test_the_code_runs(monkeypatch, tmp_path):
+    shutil.copytree(ROOT / "images", tmp_path / "images")
+    monkeypatch.chdir(tmp_path)
     names = {}
-    exec(code, names)
+    for code in re.findall(r"```python\n(.*?)```", README, re.S):
+        exec(code, names)
     assert names["similarity"].shape == (2, 2)
+    assert names["match"].path.parent == tmp_path / "images"
