@@ -12,6 +12,7 @@ from pathlib import Path
 
 import clip
 import torch
+from torch import nn
 
 if not hasattr(clip, "tokenize"):
     raise ImportError(
@@ -22,11 +23,12 @@ if not hasattr(clip, "tokenize"):
 from clip.clip import _MODELS as OFFICIAL_URLS
 from clip.clip import _tokenizer as tokenizer  # noqa: F401 - encode takes it from here
 from clip.clip import _transform as clip_preprocess
-from clip.model import build_model, convert_weights
+from clip.model import CLIP, ResidualAttentionBlock, VisionTransformer, build_model  # noqa: F401 - so does forward
 
 TINY_PATH = Path(__file__).parent / "weights" / "tiny.pt"
 TINY_SHA256 = "868d15c10febf896738dd4795260b2dcddb8a5847c611113dec4b1bb8ad3a642"
 REACH_TIMEOUT_SECONDS = 10
+PRECISIONS = ("float32", "float16", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,8 @@ def load(
     name: str | PathLike = "tiny",
     device: str | torch.device | None = None,
     download_root: str | PathLike | None = None,
+    precision: str | None = None,
+    warm_up: bool = False,
 ) -> tuple[torch.nn.Module, Callable]:
     """Load a model and its preprocessing: the very pair that `clip.load` gives.
 
@@ -90,16 +94,23 @@ def load(
             `torch.save`, or a TorchScript archive such as OpenAI's files.
         device: "cpu", "cuda", "mps", …; by default "cuda" if there is one, else "cpu".
         download_root: folder of the official files, by default ``~/.cache/clip``.
+        precision: "float32", "float16" or "bfloat16", of the numbers that the model multiplies; by default "float16"
+            on CUDA, else "float32". "bfloat16" is several times as fast on processors that have it, and moves a
+            feature row by less than a cosine of 0.001.
+        warm_up: encode one batch first, so that your own first batch is as fast as the later ones.
 
     Returns:
-        ``(model, preprocess)``. The model is in eval mode, float32 on every device but CUDA, where it
-        is float16. `preprocess` turns a PIL image into a ``(3, resolution, resolution)`` float32 tensor.
+        ``(model, preprocess)``. The model is in eval mode. `preprocess` turns a PIL image into a
+        ``(3, resolution, resolution)`` float32 tensor.
 
     Raises:
-        ValueError: the name is unknown, the device does not exist, or the file is no CLIP checkpoint.
+        ValueError: the name or the precision is unknown, the device does not exist, or the file is no checkpoint.
         ConnectionError: an official model is not on this machine and can't be fetched.
     """
     device = _checked_device(device)
+    precision = precision or ("float16" if device.type == "cuda" else "float32")
+    if precision not in PRECISIONS:
+        raise ValueError(f"no such precision: {precision!r}; use {', '.join(map(repr, PRECISIONS))}")
     name = str(name)
     if name == "tiny":
         model = _load_tiny()
@@ -110,9 +121,28 @@ def load(
     else:
         raise ValueError(_unknown_name(name))
     model = model.to(device).eval()
-    if device.type == "cuda":
-        convert_weights(model)
+    _set_precision(model, getattr(torch, precision))
+    if warm_up:
+        _warm_up(model, device)
     return model, clip_preprocess(model.visual.input_resolution)
+
+
+def _set_precision(model: torch.nn.Module, precision: torch.dtype) -> None:
+    """Convert what `clip.model.convert_weights` converts: all that multiplies, and no normalization."""
+    for part in model.modules():
+        if isinstance(part, (nn.Conv2d, nn.Linear, nn.MultiheadAttention)):
+            part.to(precision)
+        for name in ("text_projection", "proj"):
+            if isinstance(getattr(part, name, None), nn.Parameter):
+                getattr(part, name).data = getattr(part, name).data.to(precision)
+
+
+def _warm_up(model: torch.nn.Module, device: torch.device) -> None:
+    """Let torch fetch its kernels and its memory."""
+    resolution = model.visual.input_resolution
+    with torch.inference_mode():
+        model.encode_image(torch.zeros(16, 3, resolution, resolution, device=device)).cpu()
+        model.encode_text(clip.tokenize(["a picture of a cat"] * 16).to(device)).cpu()
 
 
 def _checked_device(device: str | torch.device | None) -> torch.device:

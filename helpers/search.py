@@ -5,8 +5,7 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from importlib.util import find_spec
+from itertools import chain
 from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
@@ -17,17 +16,14 @@ from PIL import Image
 from tqdm import tqdm
 
 from helpers.compare import normalize, top_k
-from helpers.encode import SECONDS_BEFORE_BAR, encode_images, encode_texts
+from helpers.encode import SECONDS_BEFORE_BAR, encode_images, encode_texts, enough_pixels
+from helpers.forward import image_features, in_threads, share_out
 from helpers.images import ImageError, ImageSource, open_image
 from helpers.models import available_models, load
 from helpers.store import FeatureStore
 
 SUFFIXES = frozenset(".avif .bmp .gif .heic .jp2 .jpeg .jpg .png .ppm .tga .tif .tiff .webp".split())
-READERS = 4  # threads that open pictures
-FAISS_FROM = 1_000_000  # rows; NumPy takes a quarter of a second for as many, on two cores
-FLOAT16_ERROR = 2**-11  # rounding a row of length 1 to 16 bits changes no cosine by more
 UNKNOWN = (-1, -1)  # the stamp of what can't be looked at: no record has it, so it is tried again
-BLOCK = 1 << 16
 
 
 class Match(NamedTuple):
@@ -68,6 +64,7 @@ class FolderIndex:
         index_folder: str | PathLike | None = None,
         device: str | torch.device | None = None,
         batch_size: int = 64,
+        precision: str | None = None,
     ) -> None:
         """Load the model, and read what is indexed so far. Nothing is written.
 
@@ -76,8 +73,8 @@ class FolderIndex:
             model_name: as in `load`, whose errors come through.
             index_folder: where the index shall live instead, as for a folder that can't be written.
                 It may hold the indexes of several folders.
-            device: as in `load`.
-            batch_size: pictures per forward pass.
+            device, precision: as in `load`.
+            batch_size: pictures that are read, encoded and saved together.
 
         Raises:
             ValueError: there is no such folder, or ``batch_size`` is less than 1.
@@ -88,14 +85,13 @@ class FolderIndex:
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
         self.batch_size = batch_size
-        self.model, self.preprocess = load(model_name, device)
+        self.model, self.preprocess = load(model_name, device, precision=precision)
         about = _about(model_name, self.model, self.preprocess)
         home = self.folder / ".clip-index"
         if index_folder is not None:
             home = Path(index_folder) / f"{self.folder.name}-{_sha256(bytes(self.folder.resolve()))[:8]}"
         key = f"{about['model_sha256'][:12]}-{about['precision']}-{about['preprocess_sha256'][:12]}"
         self.store = FeatureStore(home / key, about, self.model.text_projection.shape[1])
-        self._coarse = None
 
     @property
     def broken(self) -> dict[str, str]:
@@ -155,7 +151,7 @@ class FolderIndex:
         if not paths:
             raise ValueError(f"no picture of {self.folder} is in the index: call update() first")
         k = min(k, len(paths))
-        scores = self._scores(self._query(text, picture), k)[rows]
+        scores = (self.store.features @ self._query(text, picture))[rows]
         near = np.flatnonzero(scores >= np.partition(scores, -k)[-k])
         best, scores = top_k(scores[None, near].clip(-1, 1), k)
         return [Match(self.folder / paths[i], float(score)) for i, score in zip(near[best[0]], scores[0], strict=True)]
@@ -175,8 +171,11 @@ class FolderIndex:
 
     def _add(self, paths: list[str], stamps: list[tuple[int, int]]) -> Counter:
         """Read, encode and commit a batch; count its files by kind."""
-        with ThreadPoolExecutor(READERS) as readers:
-            read = list(readers.map(self._read, paths, stamps))
+        device = next(self.model.parameters()).device
+        files = share_out(list(zip(paths, stamps, strict=True)), device)
+        read = [
+            each for piece in in_threads(lambda piece: [self._read(*file) for file in piece], files) for each in piece
+        ]
         features = self._encode({record["sha256"]: pixels for record, pixels in read if pixels is not None})
         new = {digest: len(self.store.row_of) + i for i, digest in enumerate(features)}
         records = [record for record, _ in read]
@@ -196,7 +195,11 @@ class FolderIndex:
         try:
             with file.open("rb") as content:
                 record["sha256"] = hashlib.file_digest(content, "sha256").hexdigest()
-            pixels = None if record["sha256"] in self.store.row_of else self.preprocess(open_image(file))
+            pixels = (
+                None
+                if record["sha256"] in self.store.row_of
+                else self.preprocess(open_image(file, enough_pixels(self.model)))
+            )
         except ImageError as error:
             return record | {"error": str(error).replace(str(file), path)}, None
         except OSError as error:
@@ -207,11 +210,13 @@ class FolderIndex:
 
     def _encode(self, pixels: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:
         """Encode contents: ``(d,)`` of length 1 for each, leaving out what the model makes no finite row of."""
-        if not pixels:
-            return {}
         device = next(self.model.parameters()).device
-        with torch.inference_mode():
-            rows = self.model.encode_image(torch.stack(list(pixels.values())).to(device)).float().cpu().numpy()
+
+        def encode(piece: list[torch.Tensor]) -> np.ndarray:
+            with torch.inference_mode():
+                return image_features(self.model, torch.stack(piece).to(device)).float().cpu().numpy()
+
+        rows = chain.from_iterable(in_threads(encode, share_out(list(pixels.values()), device)))
         return {digest: normalize(row) for digest, row in zip(pixels, rows, strict=True) if np.isfinite(row).all()}
 
     def _query(self, text: str | None, picture: ImageSource | None) -> np.ndarray:
@@ -225,31 +230,6 @@ class FolderIndex:
             parts.append(normalize(encode_images(self.model, self.preprocess, [picture], progress=False)[0]))
         return normalize(sum(parts))
 
-    def _scores(self, query: np.ndarray, k: int) -> np.ndarray:
-        """Compare the query with every row: ``(rows,)``; -inf for rows that are surely not among the best ``k``."""
-        if len(self.store.row_of) >= FAISS_FROM and find_spec("faiss"):
-            scores = self._scores_of_nearest(query, k)
-            if scores is not None:
-                return scores
-        return self.store.features @ query
-
-    def _scores_of_nearest(self, query: np.ndarray, k: int) -> np.ndarray | None:
-        """Let faiss choose ``10 k`` rows by their 16-bit copies, and compare only these; None if that leaves doubt."""
-        import faiss
-
-        features, n = self.store.features, len(self.store.row_of)
-        if self._coarse is None:
-            precision = faiss.ScalarQuantizer.QT_fp16
-            self._coarse = faiss.IndexScalarQuantizer(features.shape[1], precision, faiss.METRIC_INNER_PRODUCT)
-        for start in range(self._coarse.ntotal, n, BLOCK):
-            self._coarse.add(np.ascontiguousarray(features[start : min(start + BLOCK, n)]))
-        coarse, nearest = self._coarse.search(query[None], min(10 * k, n))
-        scores = np.full(len(features), -np.inf, dtype=np.float32)
-        scores[nearest[0]] = features[nearest[0]] @ query
-        _, rows = self.store.searchable()
-        sure = scores[rows] > coarse.min() + 2 * FLOAT16_ERROR
-        return scores if sure.sum() >= k else None
-
 
 def _about(model_name: str | PathLike, model: torch.nn.Module, preprocess: Callable) -> dict:
     """Tell what the features depend on. The preprocessing is known by what it makes of one picture."""
@@ -258,7 +238,7 @@ def _about(model_name: str | PathLike, model: torch.nn.Module, preprocess: Calla
     return {
         "model": str(model_name),
         "model_sha256": known.get(str(model_name)) or _sha256(Path(model_name).read_bytes()),
-        "precision": str(next(model.parameters()).dtype).removeprefix("torch."),
+        "precision": str(model.dtype).removeprefix("torch."),
         "preprocess_sha256": _sha256(preprocess(open_image(sample)).numpy().tobytes()),
     }
 

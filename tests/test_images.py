@@ -158,3 +158,20 @@ def test_a_picture_too_large_to_be_true_is_refused(monkeypatch):
 def test_an_array_is_told_the_way_out():
     with pytest.raises(helpers.ImageError, match=r"ndarray is neither a path nor a PIL image.*Image\.fromarray"):
         helpers.open_image(np.zeros((4, 4, 3)))
+
+
+def test_a_large_jpeg_is_decoded_smaller_but_not_below_enough(tmp_path):
+    path = tmp_path / "large.jpg"
+    Image.linear_gradient("L").convert("RGB").resize((1600, 1200)).save(path)
+    sizes = {enough: helpers.open_image(path, enough).size for enough in (100, 150, 151, 300, 301, 600, 601, 5000)}
+    assert sizes == {
+        100: (200, 150), 150: (200, 150), 151: (400, 300), 300: (400, 300), 301: (800, 600), 600: (800, 600),
+        601: (1600, 1200), 5000: (1600, 1200),
+    }  # fmt: skip
+    assert helpers.open_image(path).size == (1600, 1200)
+
+
+def test_what_is_small_or_no_jpeg_is_decoded_whole(tmp_path):
+    for name, size in (("small.jpg", (1000, 1000)), ("large.png", (1600, 1200))):
+        Image.new("RGB", size, "red").save(tmp_path / name)
+        assert helpers.open_image(tmp_path / name, 100).size == size

@@ -1,5 +1,6 @@
 """What load promises: the pair of clip.load, in 32 bits on a CPU, or one clear line."""
 
+import copy
 import hashlib
 import os
 import subprocess
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from clip.clip import _transform
-from clip.model import CLIP
+from clip.model import CLIP, convert_weights
 from torch.utils.flop_counter import FlopCounterMode
 
 import helpers
@@ -202,3 +203,42 @@ def test_the_clipboard_tool_of_the_same_name_is_recognised(tmp_path):
     )
     assert "ImportError: the installed package 'clip' is not OpenAI's CLIP" in result.stderr
     assert "pip uninstall clip" in result.stderr
+
+
+def test_precision_is_of_what_multiplies_and_normalizations_stay(tiny):
+    model, _ = helpers.load("tiny", precision="bfloat16")
+    kinds = {name: parameter.dtype for name, parameter in model.named_parameters()}
+    assert model.dtype == kinds["text_projection"] == kinds["transformer.resblocks.0.mlp.c_fc.weight"] == torch.bfloat16
+    assert kinds["visual.bn1.weight"] == kinds["ln_final.weight"] == kinds["logit_scale"] == torch.float32
+    assert tiny[0].dtype == torch.float32
+
+
+def test_float16_rounds_what_clip_itself_rounds(random_vit):
+    ours, theirs = copy.deepcopy(random_vit), copy.deepcopy(random_vit)
+    models._set_precision(ours, torch.float16)
+    convert_weights(theirs)
+    expected = theirs.state_dict()
+    for name, value in ours.state_dict().items():
+        assert value.dtype == expected[name].dtype, name
+        assert torch.equal(value, expected[name])
+
+
+def test_an_unknown_precision_is_named():
+    with pytest.raises(ValueError, match="no such precision: 'int8'; use 'float32', 'float16', 'bfloat16'"):
+        helpers.load("tiny", precision="int8")
+
+
+def test_warm_up_encodes_once_before_the_first_batch(monkeypatch):
+    calls = []
+    for name in ("encode_image", "encode_text"):
+        original = getattr(CLIP, name)
+
+        def counted(model, batch, name=name, original=original):
+            calls.append(name)
+            return original(model, batch)
+
+        monkeypatch.setattr(CLIP, name, counted)
+    helpers.load("tiny")
+    assert calls == []
+    helpers.load("tiny", warm_up=True)
+    assert calls == ["encode_image", "encode_text"]

@@ -28,7 +28,10 @@ sys.addaudithook(lambda event, arguments: opened.append(str(arguments[0])) if ev
 
 @pytest.fixture(autouse=True)
 def loaded_once(monkeypatch, tiny):
-    monkeypatch.setattr(search, "load", lambda name, device: tiny if name == "tiny" else helpers.load(name, device))
+    def load(name, device, precision):
+        return tiny if name == "tiny" and precision is None else helpers.load(name, device, precision=precision)
+
+    monkeypatch.setattr(search, "load", load)
 
 
 @pytest.fixture
@@ -218,7 +221,7 @@ def test_a_folder_that_cannot_be_entered_is_listed(folder, monkeypatch):
 
 
 def test_a_file_that_changes_while_it_is_read_waits_for_the_next_update(folder, monkeypatch):
-    def slow_open(path):
+    def slow_open(path, enough):
         if path.name == "dog.png":
             copy("tree", path)
         return helpers.open_image(path)
@@ -234,11 +237,11 @@ def test_a_file_that_changes_while_it_is_read_waits_for_the_next_update(folder, 
 
 def test_a_picture_without_finite_features_is_listed(folder, monkeypatch):
     index = helpers.FolderIndex(folder)
-    encode = index.model.encode_image
+    encode, bus = index.model.encode_image, index.preprocess(helpers.open_image(folder / "bus.png"))
 
     def overflowing(batch):
         rows = encode(batch)
-        rows[1] = torch.inf
+        rows[(batch == bus).flatten(1).all(dim=1)] = torch.inf
         return rows
 
     monkeypatch.setattr(index.model, "encode_image", overflowing)
@@ -278,7 +281,7 @@ def test_two_models_never_mix(folder, tmp_path, random_vit):
 def test_two_preprocessings_never_mix(folder, monkeypatch):
     first = helpers.FolderIndex(folder)
     model, preprocess = helpers.load("tiny")
-    monkeypatch.setattr(search, "load", lambda name, device: (model, lambda image: preprocess(image) * 0.5))
+    monkeypatch.setattr(search, "load", lambda name, device, precision: (model, lambda image: preprocess(image) * 0.5))
     assert helpers.FolderIndex(folder).store.place != first.store.place
 
 
@@ -335,45 +338,6 @@ def test_a_bad_folder_or_batch_size_is_named(tmp_path):
         helpers.FolderIndex(tmp_path / "missing")
     with pytest.raises(ValueError, match="batch_size is 0; it must be at least 1"):
         helpers.FolderIndex(tmp_path, batch_size=0)
-
-
-@pytest.fixture
-def large(tmp_path):
-    """An index of 3000 rows that no picture was encoded for."""
-    index = helpers.FolderIndex(tmp_path)
-    rows = helpers.normalize(np.random.default_rng(0).normal(size=(3000, 384)))
-    records = [{"path": f"{i:04}", "size": 1, "mtime_ns": 1, "sha256": str(i), "row": i} for i in range(3000)]
-    with index.store.lock():
-        index.store.prepare()
-        index.store.commit(rows, records)
-        index.store.commit(rows[:0], [{"path": f"{i:04}", "gone": True} for i in range(0, 3000, 3)])
-    return index
-
-
-def test_faiss_gives_the_same(large, monkeypatch):
-    by_numpy = large.search("a cat", k=10)
-    monkeypatch.setattr(search, "FAISS_FROM", 1000)
-    monkeypatch.setattr(search, "BLOCK", 700)
-    query = large._query("a cat", None)
-    assert np.isinf(large._scores(query, 10)).sum() == 2900
-    by_faiss = large.search("a cat", k=10)
-    assert [match.path for match in by_faiss] == [match.path for match in by_numpy]
-    assert np.allclose([match.score for match in by_faiss], [match.score for match in by_numpy], atol=1e-6)
-
-
-def test_faiss_is_not_trusted_where_its_rounding_leaves_doubt(large, monkeypatch):
-    """Rows closer together than 16 bits can tell apart: NumPy decides."""
-    query = large._query("a cat", None)
-    noise = np.random.default_rng(1).normal(size=(3000, 384)) * 1e-5
-    rows = helpers.normalize(query + noise)
-    records = [
-        {"path": f"{i:04}", "size": 2, "mtime_ns": 2, "sha256": f"near {i}", "row": 3000 + i} for i in range(3000)
-    ]
-    with large.store.lock():
-        large.store.commit(rows, records)
-    monkeypatch.setattr(search, "FAISS_FROM", 1000)
-    assert np.isfinite(large._scores(query, 10)).all()
-    assert large._coarse.ntotal == 6000
 
 
 BATCHES = [(3, [0, 1, 2, 1]), (0, [1]), (2, [3, 4]), (1, [5])]
