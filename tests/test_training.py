@@ -14,7 +14,7 @@ from conftest import ROOT
 
 sys.path.insert(0, str(ROOT))
 
-from training import augment, evaluate, names, render, scenes, train, train_text
+from training import augment, evaluate, names, render, scenes, teach, train, train_text
 
 SHAPES = ("circle", "square", "triangle", "star", "heart", "cross")
 WEIGHTS = ROOT / "helpers" / "weights" / "tiny.pt"
@@ -117,6 +117,32 @@ def test_the_cut_context_gives_the_features_of_clip():
         full = torch.nn.functional.normalize(model.encode_text(clip.tokenize(texts)), dim=1)
         cut = train_text.encode(model, texts)
     assert (full * cut).sum(1).min() > 0.999  # bfloat16 beside float32
+
+
+def test_a_word_without_pictures_moves_with_the_name_that_it_means():
+    names, pictures = torch.eye(6)[:2], torch.eye(6)[4:]
+    word = torch.nn.functional.normalize(torch.tensor([[0.9, 0.1, 0.4, 0.0, 0.0, 0.0]]), dim=1)
+    moved = train_text.move(word, names, pictures, torch.ones(2))
+    wanted = torch.nn.functional.normalize(word + pictures[:1], dim=1)
+    torch.testing.assert_close(moved, wanted)
+    heavier = train_text.move(names.mean(0, keepdim=True), names, pictures, torch.tensor([1.0, 3.0]))
+    assert (heavier @ pictures.T)[0, 1] == pytest.approx(3 * (heavier @ pictures.T)[0, 0].item())
+
+
+def test_words_start_as_near_to_each_other_as_the_teacher_says():
+    torch.manual_seed(0)
+    model, texts = train_text.make_model(32), ["cat", "dog", "house", "win the game"]
+    features = torch.nn.functional.normalize(torch.randn(4, 3) @ torch.randn(3, train.EMBEDDING), dim=1)
+    train_text.start_from_words(model, train_text.Phrases(texts, features, [True] * 4, torch.ones(4)))
+    rows = [train_text.encode_word(text)[0] for text in texts[:3]]
+    places = torch.nn.functional.normalize(model.token_embedding.weight[rows].detach(), dim=1)
+    torch.testing.assert_close(places @ places.T, (features @ features.T)[:3, :3], atol=1e-4, rtol=0)
+
+
+def test_the_commonest_words_are_taught_first():
+    words = teach.list_words()
+    assert {"kitten", "novel", "mattress"} < set(words)
+    assert words.index("cat") < words.index("kitten") < words.index("tiara")
 
 
 def test_names_of_many_makers_become_one():

@@ -9,13 +9,14 @@ import re
 from collections import Counter
 from pathlib import Path
 
+import clip
 import numpy as np
 
 from training.get_data import data_folder
 from training.names import EmojiNames, WordNet
 from training.scenes import COLOURS
 
-COLOURED_NAMES, GROUND_NAMES, WORDNET_NOUNS, PAIRS = 1200, 300, 24000, 3000
+COLOURED_NAMES, GROUND_NAMES, NOUNS, PAIRS = 1200, 300, 36000, 3000
 SENTENCES = (
     "win the game", "lose the game", "the game is over", "you win", "game over", "a solved maze", "an unsolved maze",
     "the end of the maze", "a maze with a green path", "a dark maze", "a screenshot of a mobile game", "a puzzle game",
@@ -37,23 +38,35 @@ def on_ground(name: str, colour: str) -> str:
     return f"{name} on a {colour} background"
 
 
+def list_words() -> list[str]:
+    """List the whole words of CLIP's vocabulary, the commonest first: it is a list of frequent words."""
+    words = [piece[:-4] for piece in clip.clip._tokenizer.encoder if piece.endswith("</w>")]
+    return [word for word in words if re.fullmatch(r"[a-z]{3,}", word)]
+
+
+def list_nouns(wordnet: WordNet) -> list[str]:
+    """List WordNet's nouns of two tokens or more, those first that are things, short and of common parts."""
+    nouns = [n for n in wordnet.senses if re.fullmatch(r"[a-z-]{3,}|[a-z-]+ [a-z-]+", n)]
+    tokens = {noun: clip.clip._tokenizer.encode(noun) for noun in nouns}
+    long = [noun for noun in nouns if len(tokens[noun]) > 1]
+    return sorted(long, key=lambda n: (not wordnet.is_thing(n, senses=1), len(tokens[n]), max(tokens[n])))[:NOUNS]
+
+
 def list_phrases(root: Path) -> dict[str, list[str]]:
-    """List all phrases by kind: class names, keywords, colour phrases, WordNet nouns, pairs and sentences."""
+    """List all phrases by kind: names, keywords, colour phrases, common words, nouns, pairs and sentences."""
     rows = json.loads((root / "pictures.json").read_text())
     emoji, wordnet = EmojiNames(root / "emojibase", root / "iconify"), WordNet(root / "wordnet")
     names = sorted({name for name, _, _ in rows})
     mono = Counter(name for name, _, kind in rows if kind == "mono")
     popular = [name for name, _ in mono.most_common(COLOURED_NAMES) if not name.startswith("flag ")]
-    nouns = [n for n in wordnet.senses if re.fullmatch(r"[a-z-]{3,}|[a-z-]+ [a-z-]+", n)]
-    things = {n for n in nouns if wordnet.is_thing(n, senses=1)}
-    nouns.sort(key=lambda n: (-len(wordnet.senses[n]) - (n in things) * 1.5, n))
     rng = random.Random(0)
     return {
         "names": names,
         "tags": sorted({tag for tags in emoji.tags.values() for tag in tags}),
         "coloured": [coloured(name, colour) for name in popular for colour in COLOURS],
         "ground": [on_ground(name, colour) for name in popular[:GROUND_NAMES] for colour in COLOURS],
-        "nouns": nouns[:WORDNET_NOUNS],
+        "words": list_words(),
+        "nouns": list_nouns(wordnet),
         "pairs": [f"{rng.choice(names)} and {rng.choice(names)}" for _ in range(PAIRS)],
         "colours": list(COLOURS),
         "sentences": list(SENTENCES),

@@ -8,7 +8,7 @@ import argparse
 import json
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from clip.model import CLIP
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from training.get_data import data_folder
 from training.scenes import COLOURS
@@ -32,6 +33,8 @@ TEMPLATES = (
     "clip art of a {}",
 )  # fmt: skip
 
+START = 0.05  # spread of the words' first places
+
 
 @dataclass
 class Phrases:
@@ -44,14 +47,15 @@ class Phrases:
 
 
 def load_phrases(root: Path) -> Phrases:
-    """Load what ``teach.py`` wrote; names and colours are drawn more often than rare nouns."""
+    """Load what ``teach.py`` wrote; names and colours are drawn more often than nouns, common words than rare ones."""
     stored = json.loads((root / "phrases.json").read_text())
     weight_of, plain_only = {}, set(stored["sentences"]) | set(stored["pairs"])
-    shares = {"nouns": 0.27, "pairs": 0.03, "ground": 0.05, "coloured": 0.15, "tags": 0.10, "names": 0.38,
-              "sentences": 0.015, "colours": 0.005}  # fmt: skip
+    shares = {"words": 0.30, "nouns": 0.18, "pairs": 0.03, "ground": 0.05, "coloured": 0.12, "tags": 0.08,
+              "names": 0.22, "sentences": 0.015, "colours": 0.005}  # fmt: skip
     for kind, share in shares.items():
-        for text in stored[kind]:
-            weight_of[text] = max(weight_of.get(text, 0.0), share / len(stored[kind]))
+        often = [1 / (place + 5000) if kind == "words" else 1.0 for place in range(len(stored[kind]))]
+        for text, weight in zip(stored[kind], often, strict=True):
+            weight_of[text] = max(weight_of.get(text, 0.0), share * weight / sum(often))
     texts = stored["texts"]
     features = torch.from_numpy(np.load(root / "teacher.npz")["features"]).float()
     weight = torch.tensor([weight_of[text] for text in texts], dtype=torch.double)
@@ -64,6 +68,32 @@ def make_model(size: int = LARGE) -> CLIP:
         embed_dim=EMBEDDING, image_resolution=size, vision_layers=LAYERS, vision_width=WIDTH, vision_patch_size=None,
         context_length=77, vocab_size=49408, transformer_width=128, transformer_heads=2, transformer_layers=4,
     ).float()  # fmt: skip
+
+
+def whole_words(phrases: Phrases) -> tuple[list[int], list[int]]:
+    """Give the tokens that are a phrase by themselves, and which phrase each is."""
+    found = [(encode_word(text), i) for i, text in enumerate(phrases.texts)]
+    tokens, rows = zip(*[(pieces[0], i) for pieces, i in found if len(pieces) == 1], strict=True)
+    return list(tokens), list(rows)
+
+
+@torch.no_grad()
+def start_from_words(model: CLIP, phrases: Phrases) -> None:
+    """Give the token of each whole word the teacher's place of that word, in its main directions: a head start."""
+    tokens, rows = whole_words(phrases)
+    features = phrases.features[rows]
+    _, axes = torch.linalg.eigh(features.T @ features)
+    places = features @ axes[:, -model.token_embedding.embedding_dim :]
+    model.token_embedding.weight[tokens] = START * places / places.std()
+
+
+@torch.no_grad()
+def move_words(model: CLIP, phrases: Phrases, moved: torch.Tensor) -> None:
+    """Move the tokens of whole words as their places ``(n, d)`` moved, by the map that gives tokens from places."""
+    tokens, rows = whole_words(phrases)
+    places, table = phrases.features[rows], model.token_embedding.weight
+    square = places.T @ places + 10 * torch.eye(places.shape[1])
+    table[tokens] += (moved[rows] - places) @ torch.linalg.solve(square, places.T @ table[tokens])
 
 
 @cache
@@ -85,7 +115,8 @@ def encode(model: CLIP, texts: list[str]) -> torch.Tensor:
     """Give unit features (n, d); the gradient of the token embedding is sparse."""
     tokens = tokenize(texts)
     n = tokens.shape[1]
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    # the plain attention: going back through the fused one takes longer than all the rest, for texts so short
+    with torch.autocast("cpu", dtype=torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
         words = functional.embedding(tokens, model.token_embedding.weight, sparse=True)
         x = (words + model.positional_embedding[:n]).permute(1, 0, 2)
         for block in model.transformer.resblocks:
@@ -149,6 +180,8 @@ def learn_from_teacher(root: Path, steps: int, batch: int = 384, peak: float = 2
         for part, saved_part in zip(optimizer.parts, state["optimizer"], strict=True):
             part.load_state_dict(saved_part)
         first = state["step"]
+    else:
+        start_from_words(model, phrases)
     rng, mean, saved = random.Random(first), 0.0, time.time()
     for step in range(first, steps):
         loss, cosine = teacher_loss(model, phrases, batch, rng)
@@ -190,10 +223,27 @@ def see_pictures(trainer: Trainer, batches: int) -> dict[str, torch.Tensor]:
     return {"features": torch.cat(features), "name": torch.cat(names), "colour": torch.cat(colours)}
 
 
-def align(model: CLIP, trainer: Trainer, phrases: Phrases, steps: int, batches: int = 120, batch: int = 384) -> None:
-    """Move the names to their pictures: each name's text must find a picture of it among others, and the reverse.
+def move(features: torch.Tensor, names: torch.Tensor, pictures: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Move phrases half-way to the pictures of the names that they mean: a word without pictures goes with its kin.
 
-    Coloured captions must find their colour. The teacher's loss goes on beside it, so that no other word is forgotten.
+    Args:
+        features: ``(n, d)``, where the teacher puts the phrases.
+        names: ``(m, d)``, where it puts the names; a phrase means a name the more, the nearer it lies and the more
+            ``weight`` ``(m,)`` the name has.
+        pictures: ``(m, d)``, where each name's pictures are.
+    """
+    moved = torch.empty_like(features)
+    for rows in torch.arange(len(features)).split(4096):
+        meant = functional.softmax(40 * features[rows] @ names.T + weight.log(), dim=1)
+        moved[rows] = features[rows] + functional.normalize(meant @ pictures, dim=1)
+    return functional.normalize(moved, dim=1)
+
+
+def align(model: CLIP, trainer: Trainer, phrases: Phrases, steps: int, batches: int = 120, batch: int = 256) -> None:
+    """Move the texts to the pictures: each name's text must find a picture of it among others, and the reverse.
+
+    Coloured captions must find their colour. The teacher's loss goes on beside it, its places moved as ``move`` says,
+    so that other words stay where they were among the names.
     """
     seen, rng, colours = see_pictures(trainer, batches), random.Random(1), list(COLOURS)
     pictures = trainer.pictures
@@ -201,7 +251,10 @@ def align(model: CLIP, trainer: Trainer, phrases: Phrases, steps: int, batches: 
     known = [i for i, rows in enumerate(of_name) if len(rows)]
     coloured = torch.nonzero(seen["colour"] >= 0).flatten()
     weight = torch.zeros(len(pictures.names), dtype=torch.double).index_add_(0, pictures.name, pictures.weight)[known]
-    optimizer = TextOptimizer(model)
+    middle = torch.zeros(len(pictures.names), EMBEDDING).index_add_(0, seen["name"], seen["features"])[known]
+    moved = move(phrases.features, pictures.features[known], functional.normalize(middle, dim=1), weight.float())
+    move_words(model, phrases, moved)
+    phrases, optimizer = replace(phrases, features=moved), TextOptimizer(model)
     for step in range(steps):
         ids = [known[i] for i in torch.multinomial(weight, batch).tolist()]
         rows = [int(of_name[i][rng.randrange(len(of_name[i]))]) for i in ids]
@@ -215,8 +268,8 @@ def align(model: CLIP, trainer: Trainer, phrases: Phrases, steps: int, batches: 
         said = encode(model, captions).view(len(some), len(colours), -1)
         choice = 25 * torch.einsum("nd,ncd->nc", seen["features"][some], said)
         loss = loss + 0.3 * functional.cross_entropy(choice, seen["colour"][some])
-        teacher, cosine = teacher_loss(model, phrases, batch, rng)
-        optimizer.step(loss + teacher, 7e-4 * min(1, (step + 1) / 30) * (1 - step / steps))
+        teacher, cosine = teacher_loss(model, phrases, 384, rng)
+        optimizer.step(loss + 2 * teacher, 1.5e-3 * min(1, (step + 1) / 30) * (1 - step / steps))
         if step % 50 == 49:
             print(f"align step {step + 1}, loss {loss:.3f}, teacher cosine {cosine:.3f}", flush=True)
 
