@@ -18,7 +18,7 @@ from helpers.models import CLIP, ResidualAttentionBlock, VisionTransformer
 QUICK_GELU = 1.702  # CLIP's activation is x · sigmoid(1.702 x), which is silu(1.702 x) / 1.702
 BLOCK_PARTS = [type(part) for part in ResidualAttentionBlock(64, 1).modules()]
 
-Result = TypeVar("Result")
+Piece, Result = TypeVar("Piece"), TypeVar("Result")
 
 
 def image_features(model: torch.nn.Module, pixels: torch.Tensor) -> torch.Tensor:
@@ -99,7 +99,7 @@ def _is_unchanged(transformer: torch.nn.Module) -> bool:
     return all([type(part) for part in block.modules()] == BLOCK_PARTS for block in transformer.resblocks)
 
 
-def in_threads(function: Callable[[list], Result], pieces: Iterable[list]) -> Iterator[Result]:
+def in_threads(function: Callable[[Piece], Result], pieces: Iterable[Piece]) -> Iterator[Result]:
     """Call ``function`` on every piece of work, in as many threads as torch uses, and give the results in order.
 
     Each thread has a single thread of torch. Threads that share one forward pass wait for each other at every layer;
@@ -127,6 +127,7 @@ def in_threads(function: Callable[[list], Result], pieces: Iterable[list]) -> It
         finally:
             for future in waiting:
                 future.cancel()
+            torch.set_num_threads(threads)  # what threads that start later will have
 
 
 def share_out(batch: list, device: torch.device) -> list[list]:

@@ -171,11 +171,7 @@ class FolderIndex:
 
     def _add(self, paths: list[str], stamps: list[tuple[int, int]]) -> Counter:
         """Read, encode and commit a batch; count its files by kind."""
-        device = next(self.model.parameters()).device
-        files = share_out(list(zip(paths, stamps, strict=True)), device)
-        read = [
-            each for piece in in_threads(lambda piece: [self._read(*file) for file in piece], files) for each in piece
-        ]
+        read = list(in_threads(lambda file: self._read(*file), zip(paths, stamps, strict=True)))
         features = self._encode({record["sha256"]: pixels for record, pixels in read if pixels is not None})
         new = {digest: len(self.store.row_of) + i for i, digest in enumerate(features)}
         records = [record for record, _ in read]

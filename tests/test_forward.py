@@ -1,6 +1,7 @@
 """The faster forward pass gives what CLIP's own gives, and leaves alone what it does not know."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import clip
 import numpy as np
@@ -103,6 +104,8 @@ def test_results_come_in_order_from_threads_with_one_thread_of_torch_each():
     assert {threads for _, threads in used} == {1}
     assert threading.current_thread().name not in {name for name, _ in used}
     assert torch.get_num_threads() == before
+    with ThreadPoolExecutor(1) as later:
+        assert later.submit(torch.get_num_threads).result() == before
 
 
 def test_a_lonely_piece_has_all_threads_and_none_is_nothing():
