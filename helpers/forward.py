@@ -33,7 +33,7 @@ def image_features(model: torch.nn.Module, pixels: torch.Tensor) -> torch.Tensor
         alone: by less than 1e-5 of the largest number in it.
     """
     visual = getattr(model, "visual", None)
-    if not (type(model) is CLIP and type(visual) is VisionTransformer and _is_unchanged(visual.transformer)):
+    if type(visual) is not VisionTransformer or _is_changed(model, "encode_image", visual):
         return model.encode_image(pixels)
     x = visual.conv1(pixels.type(model.dtype)).flatten(2).transpose(1, 2)  # (n, patches, width)
     start = visual.class_embedding.to(x.dtype).expand(len(x), 1, -1)
@@ -41,7 +41,8 @@ def image_features(model: torch.nn.Module, pixels: torch.Tensor) -> torch.Tensor
     *blocks, last = visual.transformer.resblocks
     for block in blocks:
         x = _apply(block, x, x)
-    return visual.ln_post(_apply(last, x, x[:, :1])[:, 0]) @ visual.proj
+    x = visual.ln_post(_apply(last, x, x[:, :1])[:, 0])
+    return x if visual.proj is None else x @ visual.proj
 
 
 def text_features(model: torch.nn.Module, tokens: torch.Tensor) -> torch.Tensor:
@@ -54,7 +55,7 @@ def text_features(model: torch.nn.Module, tokens: torch.Tensor) -> torch.Tensor:
     Returns:
         ``(n, d)`` in the model's precision, as near to ``encode_text`` as `image_features` to ``encode_image``.
     """
-    if not (type(model) is CLIP and _is_unchanged(model.transformer)):
+    if _is_changed(model, "encode_text", getattr(model, "transformer", None)):
         return model.encode_text(functional.pad(tokens, (0, model.context_length - tokens.shape[1])))
     x = model.token_embedding(tokens).type(model.dtype)  # (n, length, width)
     x = x + model.positional_embedding[: tokens.shape[1]].type(model.dtype)
@@ -92,11 +93,14 @@ def _apply(
     return y.view(x.shape)
 
 
-def _is_unchanged(transformer: torch.nn.Module) -> bool:
-    """Say whether every block is as clip.model builds it: nothing replaced (quantized, LoRA), nothing hooked on."""
-    if any(part._forward_hooks or part._forward_pre_hooks for part in transformer.modules()):
-        return False
-    return all([type(part) for part in block.modules()] == BLOCK_PARTS for block in transformer.resblocks)
+def _is_changed(model: torch.nn.Module, call: str, tower: torch.nn.Module | None) -> bool:
+    """Say whether this is not what clip.model builds: a part replaced (quantized, LoRA), or something hooked on."""
+    if type(model) is not CLIP or call in vars(model):
+        return True
+    if any(part._forward_hooks or part._forward_pre_hooks for part in tower.modules()):
+        return True
+    blocks = getattr(tower, "transformer", tower).resblocks
+    return any([type(part) for part in block.modules()] != BLOCK_PARTS for block in blocks)
 
 
 def in_threads(function: Callable[[Piece], Result], pieces: Iterable[Piece]) -> Iterator[Result]:
@@ -105,9 +109,11 @@ def in_threads(function: Callable[[Piece], Result], pieces: Iterable[Piece]) -> 
     Each thread has a single thread of torch. Threads that share one forward pass wait for each other at every layer;
     threads with a piece each do not. A piece that is alone gets all threads of torch.
 
+    While it runs, any other thread that starts gets a single thread of torch, too: let one thread at a time call it.
+
     Args:
         function: safe to call in several threads.
-        pieces: any iterable, read in the caller's thread, and one piece more than there are threads ahead.
+        pieces: any iterable, read in the caller's thread, at most two pieces further than there are threads.
     """
     pieces = iter(pieces)
     first = list(islice(pieces, 2))

@@ -21,7 +21,7 @@ def open_image(source: ImageSource, enough: int | None = None) -> Image.Image:
     Args:
         source: a path, an open binary file, or a PIL image (which is left as it is).
         enough: how many pixels of its shorter side are enough. A JPEG file of more than a megapixel is then decoded
-            at a half, a quarter or an eighth of its size, but not below ``enough``: the decoder skips fine detail.
+            at the smallest of 1/1, 1/2, 1/4 and 1/8 of its size that keeps them: the decoder skips fine detail.
 
     Returns:
         A PIL image in mode RGB, turned upright (EXIF orientation), transparent parts laid over white.

@@ -40,7 +40,7 @@ class ModelInfo:
         parameters: millions of parameters, both encoders together.
         embedding_size: ``d``, the length of a feature row.
         resolution: pixels; the image encoder sees a square of this side.
-        gflops: billions of multiplications, each with an addition, for one picture and one text.
+        gflops: billions of multiplications and additions, for one picture and one text.
         imagenet_accuracy: zero-shot top-1 on ImageNet in percent; None where nobody measured it.
         download_mib: size of the file in MiB; 0 when it travels with this package.
         sha256: checksum of that file.
@@ -75,7 +75,7 @@ _FIGURES = (
 
 def available_models() -> tuple[ModelInfo, ...]:
     """List the models that `load` knows by name: `tiny` first, then OpenAI's nine."""
-    tiny = ModelInfo("tiny", 13.0, 384, 64, 0.1, None, 0, TINY_SHA256)
+    tiny = ModelInfo("tiny", 13.0, 384, 64, 0.3, None, 0, TINY_SHA256)
     official = (ModelInfo(*figures, OFFICIAL_URLS[figures[0]].split("/")[-2]) for figures in _FIGURES)
     return (tiny, *official)
 

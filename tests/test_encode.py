@@ -9,6 +9,7 @@ from PIL import Image
 
 import helpers
 from conftest import IMAGES
+from helpers.encode import enough_pixels
 
 FILES = sorted(IMAGES.glob("*.png"))[:10]
 TEXTS = ["maze", "game", "cat", "win the game", "", "a blue bird 🐦 on a tree"]
@@ -160,6 +161,7 @@ def test_large_jpeg_files_may_be_opened_smaller_within_the_stated_distance(tiny,
     fast, exact = (helpers.encode_images(*tiny, large_files, exact=exact) for exact in (False, True))
     cosines = (helpers.normalize(fast) * helpers.normalize(exact)).sum(axis=1)
     assert cosines.min() > 0.999 and cosines.max() < 1 - 1e-7
+    assert enough_pixels(tiny[0]) == 3 * 64
     expected = plain_images(*tiny, large_files[:3])
     assert np.abs(exact[:3] - expected).max() < 1e-5 * np.abs(expected).max()
 

@@ -79,7 +79,24 @@ def hook_a_layer(model):
         tower.resblocks[1].mlp.register_forward_hook(lambda module, given, result: 2 * result)
 
 
-@pytest.mark.parametrize("change", [replace_a_layer, hook_a_layer])
+def hook_the_towers(model):
+    for tower in (model.visual, model.transformer):
+        tower.register_forward_hook(lambda module, given, result: -result)
+
+
+def replace_the_calls(model):
+    image, text = model.encode_image, model.encode_text
+    model.encode_image, model.encode_text = lambda x: 2 * image(x), lambda x: 2 * text(x)
+
+
+def drop_a_projection(model):
+    model.visual.proj = None
+    model.text_projection.data *= 2
+
+
+@pytest.mark.parametrize(
+    "change", [replace_a_layer, hook_a_layer, hook_the_towers, replace_the_calls, drop_a_projection]
+)
 @torch.inference_mode()
 def test_a_changed_model_keeps_its_change(vit, change):
     pixels, tokens = torch.randn(2, 3, 48, 48), clip.tokenize(["a cat", "two dogs"])
@@ -88,8 +105,8 @@ def test_a_changed_model_keeps_its_change(vit, change):
     found = image_features(vit, pixels), text_features(vit, tokens[:, :6])
     expected = vit.encode_image(pixels), vit.encode_text(tokens)
     for one, other, old in zip(found, expected, before, strict=True):
-        assert torch.equal(one, other)
-        assert largest_difference(one, old) > 1e-3
+        assert largest_difference(one, other) < 1e-5
+        assert one.shape != old.shape or largest_difference(one, old) > 1e-3
 
 
 def test_results_come_in_order_from_threads_with_one_thread_of_torch_each():
