@@ -86,11 +86,8 @@ def _apply(
     )  # (n, heads, places, width / heads)
     found = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=causal)
     x = asking + attention.out_proj(found.transpose(1, 2).flatten(2))
-    widen, narrow = block.mlp.c_fc, block.mlp.c_proj
-    hidden = torch.addmm(QUICK_GELU * widen.bias, block.ln_2(x).flatten(0, 1), widen.weight.T, alpha=QUICK_GELU)
-    hidden = functional.silu(hidden, inplace=True)
-    y = torch.addmm((x + narrow.bias).flatten(0, 1), hidden, narrow.weight.T, alpha=1 / QUICK_GELU)
-    return y.view(x.shape)
+    hidden = block.mlp.c_fc(block.ln_2(x)).mul_(QUICK_GELU)
+    return x + block.mlp.c_proj(functional.silu(hidden, inplace=True).div_(QUICK_GELU))
 
 
 def _is_changed(model: torch.nn.Module, call: str, tower: torch.nn.Module | None) -> bool:

@@ -26,7 +26,7 @@ from clip.clip import _transform as clip_preprocess
 from clip.model import CLIP, ResidualAttentionBlock, VisionTransformer, build_model  # noqa: F401 - so does forward
 
 TINY_PATH = Path(__file__).parent / "weights" / "tiny.pt"
-TINY_SHA256 = "868d15c10febf896738dd4795260b2dcddb8a5847c611113dec4b1bb8ad3a642"
+TINY_SHA256 = "48e1a1c02bf19c1f26a6ca154561aa3a32eed1b494b0d67582e99dfd65850eb5"
 REACH_TIMEOUT_SECONDS = 10
 PRECISIONS = ("float32", "float16", "bfloat16")
 

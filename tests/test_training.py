@@ -51,6 +51,7 @@ def few_pictures():
         phrases=phrases,
         colour_row=torch.arange(len(SHAPES)) * len(scenes.COLOURS) + len(SHAPES),
         ground_row=torch.full((len(SHAPES),), -1),
+        emoji=torch.ones(len(SHAPES)),
         alias=[[] for _ in SHAPES],
     )
 

@@ -39,7 +39,8 @@ class Pictures:
     ``pixels``: for each training size, (all, side, side, 4) bytes; ``row``: (n,) which of them these are.
     ``name``: (n,) index into ``names``. ``weight``: (n,) how often each is drawn, ``calm_weight``: towards the end.
     ``features``: (names, d) unit rows, the teacher's. ``colour_row``, ``ground_row``: (names,) first row of the eleven
-    colour phrases of a name in ``phrases``, or -1. ``alias``: for each name, indices of names that mean nearly it.
+    colour phrases of a name in ``phrases``, or -1. ``emoji``: (names,) 1 for an emoji's, else 0. ``alias``: for each
+    name, indices of names that mean nearly it.
     """
 
     pixels: dict[int, np.ndarray]
@@ -55,6 +56,7 @@ class Pictures:
     phrases: torch.Tensor
     colour_row: torch.Tensor
     ground_row: torch.Tensor
+    emoji: torch.Tensor
     alias: list[list[int]]
 
 
@@ -126,6 +128,7 @@ def load_pictures(root: Path) -> tuple[Pictures, Pictures]:
         "phrases": features,
         "colour_row": colour_row,
         "ground_row": ground_row,
+        "emoji": torch.tensor([float(name in emoji_names) for name in names]),
         "alias": [[index[t] for t in phrases["aliases"].get(name, []) if t in index] for name in names],
     }
 

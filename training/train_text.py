@@ -252,7 +252,8 @@ def align(model: CLIP, trainer: Trainer, phrases: Phrases, steps: int, batches: 
     coloured = torch.nonzero(seen["colour"] >= 0).flatten()
     weight = torch.zeros(len(pictures.names), dtype=torch.double).index_add_(0, pictures.name, pictures.weight)[known]
     middle = torch.zeros(len(pictures.names), EMBEDDING).index_add_(0, seen["name"], seen["features"])[known]
-    moved = move(phrases.features, pictures.features[known], functional.normalize(middle, dim=1), weight.float())
+    often = weight.float() * pictures.emoji[known]  # icons are too few to tell where their things lie
+    moved = move(phrases.features, pictures.features[known], functional.normalize(middle, dim=1), often)
     move_words(model, phrases, moved)
     phrases, optimizer = replace(phrases, features=moved), TextOptimizer(model)
     for step in range(steps):

@@ -1,0 +1,255 @@
+"""What a user would otherwise call, each with the same weights: a random ViT-B/32 in OpenAI's format."""
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import clip
+import numpy as np
+import onnxruntime
+import open_clip
+import torch
+from clip.clip import _tokenizer
+from clip.model import CLIP
+from PIL import Image
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.models import CLIPModel as SentenceCLIP
+from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTokenizer
+
+import helpers
+from helpers.forward import image_features, in_threads
+
+BATCH = 32
+
+
+@dataclass
+class Contender:
+    """One way to encode: each call gives features ``(n, 512)``; None stands for what it does not offer.
+
+    ``folder`` takes paths, ``texts`` strings, ``pixels`` a tensor ``(n, 3, 224, 224)`` of preprocessed pictures, as
+    does ``half_pixels``, which computes in bfloat16.
+    """
+
+    name: str
+    folder: Callable[[list[Path]], np.ndarray] | None = None
+    texts: Callable[[list[str]], np.ndarray] | None = None
+    pixels: Callable[[torch.Tensor], np.ndarray] | None = None
+    half_pixels: Callable[[torch.Tensor], np.ndarray] | None = None
+
+
+def list_contenders(folder: Path, device: str) -> list[Contender]:
+    """Load all of them; ``folder`` keeps the files that they need. Plain clip in batches comes first."""
+    weights = folder / "vit-b-32.pt"
+    if not weights.exists():
+        torch.manual_seed(0)
+        torch.save(CLIP(512, 224, 12, 768, 32, 77, 49408, 512, 8, 12).state_dict(), weights)
+    state = torch.load(weights, weights_only=True)
+    model, preprocess = helpers.load(weights, device, precision="float32")
+    return [
+        *list_plain(model, preprocess, device),
+        load_open_clip(state, device),
+        *load_transformers(state, folder, device),
+        load_onnx(model, preprocess, folder),
+        *list_ours(weights, model, preprocess, device),
+    ]
+
+
+def in_batches(call: Callable, items: list | torch.Tensor) -> np.ndarray:
+    """Call with 32 items at a time, and join the results."""
+    with torch.inference_mode():
+        results = [call(items[start : start + BATCH]) for start in range(0, len(items), BATCH)]
+        return torch.cat(results).float().cpu().numpy()
+
+
+def list_plain(model: torch.nn.Module, preprocess: Callable, device: str) -> list[Contender]:
+    """`clip` itself, in batches, and the two ways of the README that this course grew from."""
+
+    def encode(paths: list[Path]) -> torch.Tensor:
+        return model.encode_image(torch.stack([preprocess(Image.open(path)) for path in paths]).to(device))
+
+    @torch.no_grad()
+    def one_stack(paths: list[Path]) -> np.ndarray:
+        return encode(paths).cpu().numpy()
+
+    def autocast(pixels: torch.Tensor) -> np.ndarray:
+        with torch.autocast(device, torch.bfloat16):
+            return in_batches(model.encode_image, pixels)
+
+    return [
+        Contender(
+            "clip, in batches",
+            partial(in_batches, encode),
+            partial(in_batches, lambda texts: model.encode_text(clip.tokenize(texts).to(device))),
+            partial(in_batches, model.encode_image),
+            autocast,
+        ),
+        Contender("the seed's lines, one at a time", lambda paths: np.concatenate([one_stack([p]) for p in paths])),
+        Contender("the seed's lines, one stack", one_stack),
+    ]
+
+
+def load_open_clip(state: dict[str, torch.Tensor], device: str) -> Contender:
+    """open_clip takes OpenAI's state dict as it is."""
+    model, _, preprocess = open_clip.create_model_and_transforms("ViT-B-32-quickgelu", device=device)
+    model.load_state_dict(state)
+    model.eval()
+    tokenizer = open_clip.get_tokenizer("ViT-B-32-quickgelu")
+
+    def encode(paths: list[Path]) -> torch.Tensor:
+        return model.encode_image(torch.stack([preprocess(Image.open(path)) for path in paths]).to(device))
+
+    def autocast(pixels: torch.Tensor) -> np.ndarray:
+        with torch.autocast(device, torch.bfloat16):
+            return in_batches(model.encode_image, pixels)
+
+    return Contender(
+        "open_clip",
+        partial(in_batches, encode),
+        partial(in_batches, lambda texts: model.encode_text(tokenizer(texts).to(device))),
+        partial(in_batches, model.encode_image),
+        autocast,
+    )
+
+
+def load_transformers(state: dict[str, torch.Tensor], folder: Path, device: str) -> list[Contender]:
+    """transformers, and sentence-transformers, which reads the folder that it saves."""
+    model = CLIPModel(
+        CLIPConfig(
+            text_config={"eos_token_id": 49407, "bos_token_id": 49406, "pad_token_id": 49407},
+            vision_config={"patch_size": 32},
+        )
+    )
+    model.load_state_dict(rename_for_transformers(state))
+    merges = list(_tokenizer.bpe_ranks)
+    processor = CLIPProcessor(CLIPImageProcessor(), CLIPTokenizer(vocab=_tokenizer.encoder, merges=merges))
+    saved = folder / "transformers"
+    model.save_pretrained(saved)
+    processor.save_pretrained(saved)
+    model = model.eval().to(device)
+    half = CLIPModel.from_pretrained(saved, dtype=torch.bfloat16).eval().to(device)
+
+    def encode(paths: list[Path]) -> torch.Tensor:
+        inputs = processor(images=[Image.open(path) for path in paths], return_tensors="pt").to(device)
+        return model.get_image_features(**inputs).pooler_output
+
+    def encode_texts(texts: list[str]) -> torch.Tensor:
+        inputs = processor(text=texts, padding=True, return_tensors="pt").to(device)
+        return model.get_text_features(**inputs).pooler_output
+
+    def encode_pixels(model: CLIPModel, pixels: torch.Tensor) -> torch.Tensor:
+        return model.get_image_features(pixel_values=pixels.to(model.dtype)).pooler_output
+
+    sentence = SentenceTransformer(modules=[SentenceCLIP(str(saved))], device=device)
+    options = {"batch_size": BATCH, "show_progress_bar": False}
+    return [
+        Contender(
+            "transformers",
+            partial(in_batches, encode),
+            partial(in_batches, encode_texts),
+            partial(in_batches, partial(encode_pixels, model)),
+            partial(in_batches, partial(encode_pixels, half)),
+        ),
+        Contender(
+            "sentence-transformers",
+            lambda paths: sentence.encode([Image.open(path) for path in paths], **options),
+            lambda texts: sentence.encode(texts, **options),
+        ),
+    ]
+
+
+def rename_for_transformers(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Give OpenAI's weights the names of transformers, which keeps query, key and value apart."""
+    names = [
+        (r"^visual\.transformer\.resblocks", "vision_model.encoder.layers"),
+        (r"^transformer\.resblocks", "text_model.encoder.layers"),
+        (r"\.attn\.", ".self_attn."),
+        (r"\.ln_([12])\.", r".layer_norm\1."),
+        (r"\.mlp\.c_fc\.", ".mlp.fc1."),
+        (r"\.mlp\.c_proj\.", ".mlp.fc2."),
+        (r"^visual\.class_embedding", "vision_model.embeddings.class_embedding"),
+        (r"^visual\.conv1", "vision_model.embeddings.patch_embedding"),
+        (r"^visual\.positional_embedding", "vision_model.embeddings.position_embedding.weight"),
+        (r"^visual\.ln_pre", "vision_model.pre_layrnorm"),
+        (r"^visual\.ln_post", "vision_model.post_layernorm"),
+        (r"^visual\.proj$", "visual_projection.weight"),
+        (r"^text_projection$", "text_projection.weight"),
+        (r"^token_embedding", "text_model.embeddings.token_embedding"),
+        (r"^positional_embedding", "text_model.embeddings.position_embedding.weight"),
+        (r"^ln_final", "text_model.final_layer_norm"),
+    ]
+    renamed = {}
+    for name, value in state.items():
+        for old, new in names:
+            name = re.sub(old, new, name)
+        if "projection.weight" in name:
+            value = value.T
+        if ".in_proj_" in name:
+            for part, values in zip("qkv", value.chunk(3), strict=True):
+                renamed[name.replace("in_proj_", f"{part}_proj.")] = values
+        else:
+            renamed[name] = value
+    return renamed
+
+
+def load_onnx(model: torch.nn.Module, preprocess: Callable, folder: Path) -> Contender:
+    """ONNX Runtime with the two encoders of clip, exported for any batch size; always on the CPU."""
+
+    def load(name: str, module: torch.nn.Module, example: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+        path = folder / f"{name}.onnx"
+        if not path.exists():
+            torch.onnx.export(module, (example,), path, input_names=["x"], dynamic_axes={"x": {0: "n"}}, dynamo=False)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = os.cpu_count()
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        return lambda x: torch.from_numpy(session.run(None, {"x": x.numpy()})[0])
+
+    class Texts(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+            return self.model.encode_text(tokens)
+
+    encode_pixels = load("images", model.visual, torch.zeros(2, 3, 224, 224))
+    encode_tokens = load("texts", Texts(), clip.tokenize(["a cat", "dogs"]))
+    return Contender(
+        "ONNX Runtime",
+        partial(in_batches, lambda paths: encode_pixels(torch.stack([preprocess(Image.open(p)) for p in paths]))),
+        partial(in_batches, lambda texts: encode_tokens(clip.tokenize(texts))),
+        partial(in_batches, encode_pixels),
+    )
+
+
+def list_ours(weights: Path, model: torch.nn.Module, preprocess: Callable, device: str) -> list[Contender]:
+    """The helpers: as they are, and with each of their two switches."""
+    half, _ = helpers.load(weights, device, precision="bfloat16")
+
+    def encode_pixels(model: torch.nn.Module, pixels: torch.Tensor) -> np.ndarray:
+        def encode(piece: torch.Tensor) -> torch.Tensor:
+            with torch.inference_mode():
+                return image_features(model, piece)
+
+        return torch.cat(list(in_threads(encode, pixels.split(BATCH)))).float().cpu().numpy()
+
+    def encode_folder(model: torch.nn.Module, exact: bool, paths: list[Path]) -> np.ndarray:
+        return helpers.encode_images(model, preprocess, paths, progress=False, exact=exact)
+
+    return [
+        Contender(
+            "helpers",
+            partial(encode_folder, model, False),
+            lambda texts: helpers.encode_texts(model, texts, progress=False),
+            partial(encode_pixels, model),
+            partial(encode_pixels, half),
+        ),
+        Contender("helpers, exact=True", partial(encode_folder, model, True)),
+        Contender(
+            "helpers, bfloat16",
+            partial(encode_folder, half, False),
+            lambda texts: helpers.encode_texts(half, texts, progress=False),
+        ),
+    ]
