@@ -15,6 +15,7 @@ import random
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from importlib.metadata import version
@@ -210,14 +211,12 @@ def measure_cold(weights: Path) -> dict:
 
 def measure_start() -> dict:
     """(e) From the start of a process to the heatmap of the seed's job; and what it is made of."""
-    example = [sys.executable, "example.py", "--output", os.devnull]
     whole, parts = [], []
-    for _ in range(5):
-        command = [*example[:-1], str(Path(os.environ.get("TMPDIR", "/tmp")) / "similarity.png")]
-        whole.append(
-            seconds_of(lambda command=command: subprocess.run(command, cwd=ROOT, capture_output=True, check=True))
-        )
-        parts.append(json.loads(run_python(SEED_JOB)))
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "example.py", "--output", f"{folder}/similarity.png"]
+        for _ in range(5):
+            whole.append(seconds_of(lambda: subprocess.run(command, cwd=ROOT, capture_output=True, check=True)))
+            parts.append(json.loads(run_python(SEED_JOB)))
     return {"seconds": whole, "parts": {name: statistics.median(part[name] for part in parts) for name in parts[0]}}
 
 
