@@ -2,7 +2,7 @@
 # make test  every unit test, every lesson
 # make lab   open the lessons in JupyterLab
 # make lessons  stamp the first cells and run all lessons anew, keeping their outputs
-# make bench  measure the speed beside other libraries (20 minutes on a quiet machine; 2 GB of files)
+# make bench  measure the speed beside other libraries (20 minutes on a quiet machine; 4 GB of files)
 # make tiny  train the embedded model anew, or go on where that stopped (hours; see training/README.md)
 # Each of them first makes .venv when it is missing or pyproject.toml has changed.
 

@@ -64,28 +64,36 @@ def in_batches(call: Callable, items: list | torch.Tensor) -> np.ndarray:
         return torch.cat(results).float().cpu().numpy()
 
 
-def list_plain(model: torch.nn.Module, preprocess: Callable, device: str) -> list[Contender]:
-    """`clip` itself, in batches, and the two ways of the README that this course grew from."""
+def call_batches(name: str, model: torch.nn.Module, preprocess: Callable, tokenize: Callable, device: str) -> Contender:
+    """Make a contender of a model with the calls of `clip`, 32 pictures or texts at a time."""
 
     def encode(paths: list[Path]) -> torch.Tensor:
         return model.encode_image(torch.stack([preprocess(Image.open(path)) for path in paths]).to(device))
-
-    @torch.no_grad()
-    def one_stack(paths: list[Path]) -> np.ndarray:
-        return encode(paths).cpu().numpy()
 
     def autocast(pixels: torch.Tensor) -> np.ndarray:
         with torch.autocast(device, torch.bfloat16):
             return in_batches(model.encode_image, pixels)
 
+    return Contender(
+        name,
+        partial(in_batches, encode),
+        partial(in_batches, lambda texts: model.encode_text(tokenize(texts).to(device))),
+        partial(in_batches, model.encode_image),
+        autocast,
+    )
+
+
+def list_plain(model: torch.nn.Module, preprocess: Callable, device: str) -> list[Contender]:
+    """`clip` itself, in batches, and the two ways of the README that this course grew from."""
+
+    @torch.no_grad()
+    def one_stack(paths: list[Path]) -> np.ndarray:
+        return (
+            model.encode_image(torch.stack([preprocess(Image.open(path)) for path in paths]).to(device)).cpu().numpy()
+        )
+
     return [
-        Contender(
-            "clip, in batches",
-            partial(in_batches, encode),
-            partial(in_batches, lambda texts: model.encode_text(clip.tokenize(texts).to(device))),
-            partial(in_batches, model.encode_image),
-            autocast,
-        ),
+        call_batches("clip, in batches", model, preprocess, clip.tokenize, device),
         Contender("the seed's lines, one at a time", lambda paths: np.concatenate([one_stack([p]) for p in paths])),
         Contender("the seed's lines, one stack", one_stack),
     ]
@@ -96,22 +104,7 @@ def load_open_clip(state: dict[str, torch.Tensor], device: str) -> Contender:
     model, _, preprocess = open_clip.create_model_and_transforms("ViT-B-32-quickgelu", device=device)
     model.load_state_dict(state)
     model.eval()
-    tokenizer = open_clip.get_tokenizer("ViT-B-32-quickgelu")
-
-    def encode(paths: list[Path]) -> torch.Tensor:
-        return model.encode_image(torch.stack([preprocess(Image.open(path)) for path in paths]).to(device))
-
-    def autocast(pixels: torch.Tensor) -> np.ndarray:
-        with torch.autocast(device, torch.bfloat16):
-            return in_batches(model.encode_image, pixels)
-
-    return Contender(
-        "open_clip",
-        partial(in_batches, encode),
-        partial(in_batches, lambda texts: model.encode_text(tokenizer(texts).to(device))),
-        partial(in_batches, model.encode_image),
-        autocast,
-    )
+    return call_batches("open_clip", model, preprocess, open_clip.get_tokenizer("ViT-B-32-quickgelu"), device)
 
 
 def load_transformers(state: dict[str, torch.Tensor], folder: Path, device: str) -> list[Contender]:

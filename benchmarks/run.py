@@ -4,7 +4,7 @@ make bench
 
 All contenders have the same weights, pictures and prompts, and take turns, slice by slice; a figure is the median of
 its slices. Every contender's features are compared with plain clip's, and its row is void if they disagree. Files are
-kept in ~/.cache/clip-course/benchmarks (or $BENCH_DIR), two gigabytes.
+kept in ~/.cache/clip-course/benchmarks (or $BENCH_DIR), four gigabytes.
 """
 
 import argparse

@@ -66,8 +66,8 @@ def encode_images(
             except ImageError as error:
                 unreadable.append(str(error))
         if inputs:
-            with one_at_a_time, torch.inference_mode():
-                rows[readable] = image_features(model, torch.stack(inputs).to(device)).float().cpu()
+            with one_at_a_time:
+                rows[readable] = encode_pixels(model, inputs)
         return rows, unreadable
 
     pieces = (piece for batch in _batches(images, batch_size) for piece in share_out(batch, device))
@@ -81,6 +81,13 @@ def encode_images(
     if unreadable:
         _report(unreadable, len(features))
     return features
+
+
+def encode_pixels(model: torch.nn.Module, pixels: list[torch.Tensor]) -> np.ndarray:
+    """Encode preprocessed pictures in one forward pass: ``(n, d)`` float32."""
+    device = next(model.parameters()).device
+    with torch.inference_mode():
+        return image_features(model, torch.stack(pixels).to(device)).float().cpu().numpy()
 
 
 def enough_pixels(model: torch.nn.Module) -> int | None:

@@ -5,6 +5,7 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import chain
 from os import PathLike
 from pathlib import Path
@@ -16,8 +17,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from helpers.compare import normalize, top_k
-from helpers.encode import SECONDS_BEFORE_BAR, encode_images, encode_texts, enough_pixels
-from helpers.forward import image_features, in_threads, share_out
+from helpers.encode import SECONDS_BEFORE_BAR, encode_images, encode_pixels, encode_texts, enough_pixels
+from helpers.forward import in_threads, share_out
 from helpers.images import ImageError, ImageSource, open_image
 from helpers.models import available_models, load
 from helpers.store import FeatureStore
@@ -191,11 +192,8 @@ class FolderIndex:
         try:
             with file.open("rb") as content:
                 record["sha256"] = hashlib.file_digest(content, "sha256").hexdigest()
-            pixels = (
-                None
-                if record["sha256"] in self.store.row_of
-                else self.preprocess(open_image(file, enough_pixels(self.model)))
-            )
+            known = record["sha256"] in self.store.row_of
+            pixels = None if known else self.preprocess(open_image(file, enough_pixels(self.model)))
         except ImageError as error:
             return record | {"error": str(error).replace(str(file), path)}, None
         except OSError as error:
@@ -206,13 +204,8 @@ class FolderIndex:
 
     def _encode(self, pixels: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:
         """Encode contents: ``(d,)`` of length 1 for each, leaving out what the model makes no finite row of."""
-        device = next(self.model.parameters()).device
-
-        def encode(piece: list[torch.Tensor]) -> np.ndarray:
-            with torch.inference_mode():
-                return image_features(self.model, torch.stack(piece).to(device)).float().cpu().numpy()
-
-        rows = chain.from_iterable(in_threads(encode, share_out(list(pixels.values()), device)))
+        pieces = share_out(list(pixels.values()), next(self.model.parameters()).device)
+        rows = chain.from_iterable(in_threads(partial(encode_pixels, self.model), pieces))
         return {digest: normalize(row) for digest, row in zip(pixels, rows, strict=True) if np.isfinite(row).all()}
 
     def _query(self, text: str | None, picture: ImageSource | None) -> np.ndarray:
