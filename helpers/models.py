@@ -26,7 +26,7 @@ from clip.clip import _transform as clip_preprocess
 from clip.model import CLIP, ResidualAttentionBlock, VisionTransformer, build_model  # noqa: F401 - so does forward
 
 TINY_PATH = Path(__file__).parent / "weights" / "tiny.pt"
-TINY_SHA256 = "48e1a1c02bf19c1f26a6ca154561aa3a32eed1b494b0d67582e99dfd65850eb5"
+TINY_SHA256 = "82b6ee0213da04a20ad6c802cbec60b9239d59306df497ae67d9a1a6d66dd954"
 REACH_TIMEOUT_SECONDS = 10
 PRECISIONS = ("float32", "float16", "bfloat16")
 

@@ -1,4 +1,4 @@
-"""Make each training picture new: colours, grounds, places, outlines and neighbours, a batch at a time."""
+"""Make each training picture new: colours, grounds, places, shapes, outlines and neighbours, a batch at a time."""
 
 from dataclasses import dataclass
 
@@ -101,6 +101,29 @@ def draw_outlines(pictures: torch.Tensor) -> torch.Tensor:
     return torch.cat([flat * (1 - line), torch.maximum(alpha, line)], dim=1)
 
 
+def bend(n: int, size: int) -> torch.Tensor:
+    """Choose displacements (n, size, size, 2) that bend half of the pictures, as if another hand had drawn them."""
+    amount = 0.07 * (torch.rand(n, 1, 1, 1) < 0.5)
+    coarse = amount * torch.randn(n, 2, 4, 4)
+    return functional.interpolate(coarse, size=(size, size), mode="bicubic", align_corners=True).permute(0, 2, 3, 1)
+
+
+def mix_colours(pictures: torch.Tensor, share: float = 0.5, spread: float = 0.1) -> torch.Tensor:
+    """Mix the colour channels of a ``share`` of pictures (n, 4, size, size), premultiplied, to other hues."""
+    mixed = torch.rand(len(pictures), 1, 1) < share
+    matrix = torch.eye(3) + spread * mixed * torch.randn(len(pictures), 3, 3)
+    colour = torch.einsum("nij,njhw->nihw", matrix, pictures[:, :3])
+    return torch.cat([torch.minimum(colour.clamp(min=0), pictures[:, 3:]), pictures[:, 3:]], dim=1)
+
+
+def erase(pictures: torch.Tensor, share: float = 0.25) -> torch.Tensor:
+    """Empty a rectangle, a fifth to half as wide and high, of a ``share`` of pictures (n, 4, size, size)."""
+    n, places = len(pictures), torch.linspace(0, 1, pictures.shape[-1]).view(1, 1, -1)
+    length = (0.2 + 0.3 * torch.rand(n, 2, 1)) * (torch.rand(n, 1, 1) < share)
+    inside = (places - torch.rand(n, 2, 1)).abs() < length / 2
+    return pictures * ~(inside[:, 0, None, :, None] & inside[:, 1, None, None, :])
+
+
 def augment(pictures: torch.Tensor, mono: torch.Tensor, full: torch.Tensor, flip: torch.Tensor, size: int,
             colours: torch.Tensor, pairs: float = 0.17, white: float = 0.5) -> Batch:  # fmt: skip
     """Augment a batch.
@@ -127,15 +150,16 @@ def augment(pictures: torch.Tensor, mono: torch.Tensor, full: torch.Tensor, flip
     maps = place(n, flip, full)
     beside = place_pairs(maps[:k], equal[:k])
     neighbour[:k] = torch.arange(n).roll(-k)[:k]
-    y = functional.grid_sample(
-        x, functional.affine_grid(maps, (n, 4, size, size), align_corners=False), align_corners=False
-    )
+    grid = functional.affine_grid(maps, (n, 4, size, size), align_corners=False) + bend(n, size)
+    y = functional.grid_sample(x, grid, align_corners=False)
     other = functional.grid_sample(
         x[neighbour[:k]], functional.affine_grid(beside, (k, 4, size, size), align_corners=False), align_corners=False
     )
     y[:k] = y[:k] + other * (1 - y[:k, 3:])
+    y[~mono] = mix_colours(y[~mono])
     inked = (torch.rand(n) < 0.4) & ~mono & ~full
     y[inked] = draw_outlines(y[inked])
+    y = erase(y)
     gray = (torch.rand(n) < 0.07) & ~mono
     y[gray, :3] = y[gray, :3].mean(1, keepdim=True).expand(-1, 3, -1, -1)
     ramp = torch.linspace(-0.5, 0.5, size)

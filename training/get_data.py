@@ -1,4 +1,4 @@
-"""Fetch the pictograms, the emoji keywords and WordNet that `tiny` learns from.
+"""Fetch the pictograms, the fonts of line drawings, the emoji keywords and WordNet that `tiny` learns from.
 
 Run ``python -m training.get_data``. What is already there is not fetched again.
 """
@@ -9,8 +9,15 @@ import subprocess
 import tarfile
 from pathlib import Path
 
-NPM_PACKAGES = {"iconify": "@iconify/json@2.2.535", "emojibase": "emojibase-data@17.0.0"}
-DEBIAN_PACKAGE = "wordnet-base"
+NPM_PACKAGES = {
+    "iconify": "@iconify/json@2.2.535",
+    "emojibase": "emojibase-data@17.0.0",
+    "noto-emoji": "@fontsource/noto-emoji@5.3.2",
+}
+DEBIAN_PACKAGES = {
+    "wordnet": ("wordnet-base", "usr/share/wordnet"),
+    "symbola": ("fonts-symbola", "usr/share/fonts/truetype/ancient-scripts"),
+}
 
 
 def data_folder() -> Path:
@@ -38,16 +45,16 @@ def get_npm_package(package: str, folder: Path) -> None:
     archive.unlink()
 
 
-def get_wordnet(folder: Path) -> None:
-    """Download Debian's WordNet files into ``folder`` without installing them."""
+def get_debian_package(package: str, content: str, folder: Path) -> None:
+    """Download one Debian package, without installing it, and keep what lies at ``content`` in it as ``folder``."""
     if folder.exists():
         return
     half_done = folder.with_suffix(".part")
     half_done.mkdir(exist_ok=True)
-    subprocess.run(["apt-get", "download", DEBIAN_PACKAGE], cwd=half_done, check=True)
+    subprocess.run(["apt-get", "download", package], cwd=half_done, check=True)
     archive = next(half_done.glob("*.deb"))
     subprocess.run(["dpkg", "-x", archive.name, "unpacked"], cwd=half_done, check=True)
-    (half_done / "unpacked" / "usr" / "share" / "wordnet").rename(folder)
+    (half_done / "unpacked" / content).rename(folder)
     shutil.rmtree(half_done)
 
 
@@ -55,5 +62,6 @@ if __name__ == "__main__":
     root = data_folder()
     for name, package in NPM_PACKAGES.items():
         get_npm_package(package, root / name)
-    get_wordnet(root / "wordnet")
+    for name, (package, content) in DEBIAN_PACKAGES.items():
+        get_debian_package(package, content, root / name)
     print("data in", root)

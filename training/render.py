@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from training import scenes
+from training import line_art, scenes
 from training.get_data import data_folder
 from training.names import SKIN_TONE, EmojiNames, WordNet, can_be_drawn, icon_name_to_words
 
-PIXELS = 112
+PIXELS = line_art.PIXELS
 EMOJI_SETS = (
     "twemoji noto noto-v1 fluent-emoji fluent-emoji-flat fluent-emoji-high-contrast emojione emojione-monotone fxemoji "
     "streamline-emojis"
@@ -108,6 +108,22 @@ def list_icons(
     return rows
 
 
+def list_line_art(root: Path, names: EmojiNames) -> list[tuple]:
+    """List ``(glyph, name, set, kind)`` of the emoji in the fonts of line drawings; a colour kind is to be filled."""
+    fonts = root / "noto-emoji" / "files"
+    glyphs = [("noto-emoji", kind, line_art.list_glyphs(sorted(fonts.glob(f"*-{weight}-normal.woff")), names.by_code))
+              for weight, kind in ((300, "mono"), (400, "colour"), (700, "mono"))]  # fmt: skip
+    symbola = line_art.list_glyphs(sorted((root / "symbola").glob("*.ttf")), names.by_code)
+    glyphs += [("symbola", "mono", symbola), ("symbola", "colour", symbola)]
+    return [(glyph, name, source, kind) for source, kind, found in glyphs for name, glyph in sorted(found.items())]
+
+
+def draw_line_art(glyph: tuple[Path, str], coloured: np.ndarray | None) -> np.ndarray:
+    """Draw a character's lines alone, or filled with the colours of ``coloured``."""
+    ink = line_art.draw_glyph(*glyph)
+    return line_art.as_silhouette(ink) if coloured is None else line_art.fill_lines(ink, coloured)
+
+
 def draw_svg(svg: str) -> np.ndarray | None:
     """Draw an SVG text as a ``(112, 112, 4)`` array; None when it is broken or empty."""
     import resvg_py
@@ -152,6 +168,11 @@ def main() -> None:
         drawn = pool.map(draw_svg, [row[0] for row in held_out], chunksize=64)
         save_pictures(root / "held_out", held_out, drawn)
         drawn = pool.map(draw_svg, [row[0] for row in rows], chunksize=64)
+        coloured = {row[1]: pixels for row, pixels in zip(rows, drawn, strict=True) if row[2] == "noto"}
+        line_rows = [row for row in list_line_art(root, names) if coloured.get(row[1]) is not None]
+        fills = [coloured[row[1]] if row[3] == "colour" else None for row in line_rows]
+        drawn += pool.starmap(draw_line_art, zip([row[0] for row in line_rows], fills, strict=True), chunksize=64)
+        rows += line_rows
         scene_rows = scenes.list_scenes()
         drawn += pool.map(scenes.draw_scene, scene_rows, chunksize=16)
         rows += [(None, name, "drawn", scenes.kind_of(name)) for name, _ in scene_rows]
