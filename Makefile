@@ -37,7 +37,7 @@ tiny: $(READY)
 	$(BIN)/python -m training.get_data
 	$(BIN)/python -m training.render
 	$(BIN)/python -m training.teach
-	$(BIN)/python -m training.train --pictures 5000000
+	$(BIN)/python -m training.train --pictures 6400000
 	$(BIN)/python -m training.train_text --steps 2000 --align-steps 600
 	$(BIN)/python -m training.evaluate $${TINY_DIR:-$$HOME/.cache/clip-course/training}/tiny.pt
 

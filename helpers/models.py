@@ -26,7 +26,7 @@ from clip.clip import _transform as clip_preprocess
 from clip.model import CLIP, ResidualAttentionBlock, VisionTransformer, build_model  # noqa: F401 - so does forward
 
 TINY_PATH = Path(__file__).parent / "weights" / "tiny.pt"
-TINY_SHA256 = "82b6ee0213da04a20ad6c802cbec60b9239d59306df497ae67d9a1a6d66dd954"
+TINY_SHA256 = "23dbeb750fab3da28d47d2027cc25ebd74860e78fd0bea487a1f438e736c1847"
 REACH_TIMEOUT_SECONDS = 10
 PRECISIONS = ("float32", "float16", "bfloat16")
 

@@ -1,5 +1,6 @@
 """What training/ promises: it learns from nothing, goes on where it stopped, and its figures are those of `tiny`."""
 
+import gzip
 import hashlib
 import json
 import random
@@ -44,6 +45,7 @@ def few_pictures():
         row=np.arange(n),
         name=torch.arange(len(SHAPES)).repeat_interleave(20),
         mono=torch.ones(n, dtype=torch.bool),
+        doodle=torch.zeros(n, dtype=torch.bool),
         full=torch.zeros(n, dtype=torch.bool),
         flip=torch.ones(n, dtype=torch.bool),
         weight=torch.ones(n, dtype=torch.double),
@@ -170,6 +172,42 @@ def test_a_character_of_a_font_is_drawn_as_large_as_it_fits():
     assert max(np.ptp(rows), np.ptp(columns)) == line_art.PIXELS - 2 * line_art.MARGIN - 1
     assert abs(rows.mean() - 55.5) < 1
     assert line_art.as_silhouette(ink)[..., 3].tolist() == ink.tolist()
+
+
+def test_every_other_doodle_is_filled_and_an_unknown_thing_left_out(tmp_path):
+    drawings = tmp_path / "doodles" / "src" / "drawings"
+    drawings.mkdir(parents=True)
+    ring = np.zeros((28, 28))
+    ring[4:24, 4:24], ring[6:22, 6:22] = 1, 0
+    for thing in ("hot dog", "cat", "goatee"):
+        with gzip.open(drawings / f"{thing}.ndjson.gz", "wt") as file:
+            file.write(f"{json.dumps(ring.flatten().tolist())}\n" * 2)
+    rows = render.list_doodles(tmp_path, known={"cat", "hot dog"}, coloured={"cat"})
+    assert [row[1:] for row in rows] == [
+        ("cat", "quick-draw", "mono"),
+        ("cat", "quick-draw", "colour"),
+        ("hot dog", "quick-draw", "mono"),
+        ("hot dog", "quick-draw", "mono"),
+    ]
+    red = np.tile(np.array([200, 30, 40, 255], np.uint8), (112, 112, 1))
+    bare, filled = render.draw_line_art(rows[0][0], None), render.draw_line_art(rows[1][0], red)
+    assert bare[56, 56, 3] == 0
+    assert filled[56, 56].tolist() == [200, 30, 40, 255]
+    for pixels in (bare, filled):
+        assert pixels[56, 10].tolist() == [0, 0, 0, 255]
+        assert pixels[56, 2, 3] == 0
+
+
+def test_doodles_make_a_thing_count_twice_and_do_not_outweigh_its_other_pictures():
+    rows = [("cat", "noto", "colour")] * 15 + [("cat", "quick-draw", "colour")] * 100
+    rows += [("ghost", "noto", "colour")] * 3 + [("flag france", "noto", "colour")]
+    rows += [("chair", "quick-draw", "mono"), ("sofa", "tabler", "mono")]
+    weight = train.choose_weights(rows, {"cat", "ghost", "flag france"}, 0.7)
+    cat, doodles, ghost, flag = weight[:115].sum(), weight[15:115].sum(), weight[115:118].sum(), weight[118]
+    assert cat + ghost + flag == pytest.approx(0.7)
+    assert cat / ghost == pytest.approx(2.0)
+    assert flag / ghost == pytest.approx(0.6)
+    assert doodles / cat == pytest.approx(0.5)
 
 
 def test_the_cut_context_gives_the_features_of_clip():

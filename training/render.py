@@ -17,7 +17,7 @@ from PIL import Image
 
 from training import line_art, scenes
 from training.get_data import data_folder
-from training.names import SKIN_TONE, EmojiNames, WordNet, can_be_drawn, icon_name_to_words
+from training.names import SKIN_TONE, EmojiNames, WordNet, can_be_drawn, clean_name, icon_name_to_words
 
 PIXELS = line_art.PIXELS
 EMOJI_SETS = (
@@ -26,6 +26,7 @@ EMOJI_SETS = (
 ).split()
 FLAG_SETS = {"flag": r"([a-z]{2})-4x3", "circle-flags": r"([a-z]{2})", "flagpack": r"([a-z]{2})", "cif": r"([a-z]{2})"}
 HELD_OUT_SET = "openmoji"
+DOODLES = "quick-draw"
 ALLOWED_LICENCES = {"MIT", "Apache-2.0", "CC0-1.0", "CC-BY-4.0", "CC-BY-3.0", "ISC", "Unlicense", "BSD-3-Clause"}
 UNUSED_CATEGORIES = {"Logos", "Programming", "Emoji", "Flags / Maps"}
 MAP_SETS = {"maki", "temaki", "osmic"}
@@ -118,9 +119,21 @@ def list_line_art(root: Path, names: EmojiNames) -> list[tuple]:
     return [(glyph, name, source, kind) for source, kind, found in glyphs for name, glyph in sorted(found.items())]
 
 
-def draw_line_art(glyph: tuple[Path, str], coloured: np.ndarray | None) -> np.ndarray:
-    """Draw a character's lines alone, or filled with the colours of ``coloured``."""
-    ink = line_art.draw_glyph(*glyph)
+def list_doodles(root: Path, known: set[str], coloured: set[str]) -> list[tuple]:
+    """List ``(doodle, name, set, kind)`` of the ``known``; every other one of the ``coloured`` is to be filled."""
+    rows = []
+    for file in sorted((root / "doodles" / "src" / "drawings").glob("*.ndjson.gz")):
+        name = clean_name(file.name.split(".")[0])
+        if name in known:
+            kinds = ("mono", "colour") if name in coloured else ("mono", "mono")
+            doodles = line_art.read_doodles(file)
+            rows += [(doodle, name, DOODLES, kinds[i % 2]) for i, doodle in enumerate(doodles)]
+    return rows
+
+
+def draw_line_art(lines: tuple[Path, str] | np.ndarray, coloured: np.ndarray | None) -> np.ndarray:
+    """Draw the lines of a character or a doodle alone, or filled with the colours of ``coloured``."""
+    ink = line_art.draw_doodle(lines) if isinstance(lines, np.ndarray) else line_art.draw_glyph(*lines)
     return line_art.as_silhouette(ink) if coloured is None else line_art.fill_lines(ink, coloured)
 
 
@@ -142,7 +155,11 @@ def draw_svg(svg: str) -> np.ndarray | None:
 def save_pictures(stem: Path, rows: list[tuple], drawn: list[np.ndarray]) -> None:
     """Write the pictures, then their description: the description's presence says that the stage is finished."""
     kept = [(row, pixels) for row, pixels in zip(rows, drawn, strict=True) if pixels is not None]
-    np.save(stem.with_suffix(".npy"), np.stack([pixels for _, pixels in kept]))
+    shape = (len(kept), PIXELS, PIXELS, 4)
+    pictures = np.lib.format.open_memmap(stem.with_suffix(".npy"), mode="w+", dtype=np.uint8, shape=shape)
+    for i, (_, pixels) in enumerate(kept):
+        pictures[i] = pixels
+    pictures.flush()
     stem.with_suffix(".json").write_text(json.dumps([row[1:] for row, _ in kept]))
     print(stem.name, len(kept), "pictures,", len({row[1] for row, _ in kept}), "names", flush=True)
 
@@ -168,8 +185,11 @@ def main() -> None:
         drawn = pool.map(draw_svg, [row[0] for row in held_out], chunksize=64)
         save_pictures(root / "held_out", held_out, drawn)
         drawn = pool.map(draw_svg, [row[0] for row in rows], chunksize=64)
-        coloured = {row[1]: pixels for row, pixels in zip(rows, drawn, strict=True) if row[2] == "noto"}
-        line_rows = [row for row in list_line_art(root, names) if coloured.get(row[1]) is not None]
+        good = [(row, pixels) for row, pixels in zip(rows, drawn, strict=True) if pixels is not None]
+        noto = {row[1]: pixels for row, pixels in good if row[2] == "noto"}
+        coloured = {row[1]: pixels for row, pixels in good if row[3] == "colour"} | noto
+        line_rows = [row for row in list_line_art(root, names) if row[1] in noto]
+        line_rows += list_doodles(root, {row[1] for row, _ in good}, set(coloured))
         fills = [coloured[row[1]] if row[3] == "colour" else None for row in line_rows]
         drawn += pool.starmap(draw_line_art, zip([row[0] for row in line_rows], fills, strict=True), chunksize=64)
         rows += line_rows

@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from training.augment import MEAN, STD, augment
 from training.get_data import data_folder
+from training.render import DOODLES
 from training.scenes import COLOURS
 
 LAYERS, WIDTH, EMBEDDING, SMALL, LARGE = (1, 1, 2, 1), 32, 384, 64, 96
@@ -37,7 +38,8 @@ class Pictures:
     """All training pictures with what the training must know of each.
 
     ``pixels``: for each training size, (all, side, side, 4) bytes; ``row``: (n,) which of them these are.
-    ``name``: (n,) index into ``names``. ``weight``: (n,) how often each is drawn, ``calm_weight``: towards the end.
+    ``name``: (n,) index into ``names``. ``doodle``: (n,) whether a player of Quick, Draw! drew it. ``weight``: (n,) how
+    often each is drawn, ``calm_weight``: towards the end.
     ``features``: (names, d) unit rows, the teacher's. ``colour_row``, ``ground_row``: (names,) first row of the eleven
     colour phrases of a name in ``phrases``, or -1. ``emoji``: (names,) 1 for an emoji's, else 0. ``alias``: for each
     name, indices of names that mean nearly it.
@@ -47,6 +49,7 @@ class Pictures:
     row: np.ndarray
     name: torch.Tensor
     mono: torch.Tensor
+    doodle: torch.Tensor
     full: torch.Tensor
     flip: torch.Tensor
     weight: torch.Tensor
@@ -61,24 +64,31 @@ class Pictures:
 
 
 def choose_weights(rows: list[list[str]], emoji_names: set[str], emoji_share: float) -> torch.Tensor:
-    """Weight each picture ``(name, set, kind)`` so that emoji make ``emoji_share``, and coloured sets most of them."""
+    """Weight each picture ``(name, set, kind)`` so that emoji make ``emoji_share``, and coloured sets most of them.
+
+    A hundred doodles count as fifteen other pictures of the same thing. A thing that has doodles is an everyday one:
+    it counts twice.
+    """
     kind_weight = {"colour": 1.0, "mono": 0.4, "maze": 1.0, "game": 1.0}
-    in_class = [kind_weight[kind] for _, _, kind in rows]
+    in_class = [kind_weight[kind] * (0.15 if source == DOODLES else 1.0) for _, source, kind in rows]
+    everyday = {name for name, source, _ in rows if source == DOODLES}
     groups = ["drawn " + kind if source == "drawn" else "emoji" if name in emoji_names else "icon"
               for name, source, kind in rows]  # fmt: skip
     class_total, class_size = {}, {}
     for (name, _, _), group, w in zip(rows, groups, in_class, strict=True):
         class_total[group, name] = class_total.get((group, name), 0.0) + w
         class_size[group, name] = class_size.get((group, name), 0) + 1
-    importance = {
-        key: (0.6 if key[1].startswith("flag ") else 1.0) if key[0] == "emoji" else min(size, 16) ** 0.5
-        for key, size in class_size.items()
-    }
+
+    def importance(group: str, name: str) -> float:
+        if group != "emoji":
+            return min(class_size[group, name], 16) ** 0.5
+        return 2.0 if name in everyday else 0.6 if name.startswith("flag ") else 1.0
+
     share = {"icon": 0.67, "drawn maze": 0.1, "drawn game": 0.1, "drawn mono": 0.13}
     share = {"emoji": emoji_share} | {group: part * (1 - emoji_share) for group, part in share.items()}
-    group_total = {g: sum(v for key, v in importance.items() if key[0] == g) for g in share}
+    group_total = {g: sum(importance(*key) for key in class_size if key[0] == g) for g in share}
     weights = [
-        w / class_total[g, name] * importance[g, name] / group_total[g] * share[g]
+        w / class_total[g, name] * importance(g, name) / group_total[g] * share[g]
         for (name, _, _), g, w in zip(rows, groups, in_class, strict=True)
     ]
     return torch.tensor(weights, dtype=torch.double)
@@ -116,6 +126,7 @@ def load_pictures(root: Path) -> tuple[Pictures, Pictures]:
     make = {
         "name": torch.tensor([index[name] for name, _, _ in rows]),
         "mono": torch.tensor([kind == "mono" for _, _, kind in rows]),
+        "doodle": torch.tensor([source == DOODLES for _, source, _ in rows]),
         "full": torch.tensor([kind in ("maze", "game") for _, _, kind in rows]),
         "flip": torch.tensor([not any(word in NO_MIRROR for word in name.split()) for name, _, _ in rows]),
         "weight": choose_weights(rows, emoji_names, 0.70),

@@ -199,7 +199,10 @@ def learn_from_teacher(root: Path, steps: int, batch: int = 384, peak: float = 2
 
 @torch.no_grad()
 def see_pictures(trainer: Trainer, batches: int) -> dict[str, torch.Tensor]:
-    """Encode augmented training pictures, and the coloured ones as they are, with the averaged image side."""
+    """Encode augmented training pictures, and the coloured ones as they are, with the averaged image side.
+
+    Doodles are not taken as they are: a hundred of one thing would outweigh all its other pictures.
+    """
     features, names, colours = [], [], []
 
     def look(images: torch.Tensor) -> torch.Tensor:
@@ -216,7 +219,7 @@ def see_pictures(trainer: Trainer, batches: int) -> dict[str, torch.Tensor]:
         names.append(name[alone])
         colours.append(batch.colour[alone])
     p = trainer.pictures
-    for ids in torch.nonzero(~p.mono).flatten().split(256):
+    for ids in torch.nonzero(~p.mono & ~p.doodle).flatten().split(256):
         features.append(look(plain(p.pixels[LARGE][p.row[ids.numpy()]], trainer.size)))
         names.append(p.name[ids])
         colours.append(torch.full((len(ids),), -1))
