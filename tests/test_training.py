@@ -210,6 +210,14 @@ def test_doodles_make_a_thing_count_twice_and_do_not_outweigh_its_other_pictures
     assert doodles / cat == pytest.approx(0.5)
 
 
+def test_the_texts_are_aligned_with_plain_pictures_that_are_no_doodles(few_pictures):
+    few_pictures.mono[:50] = False
+    few_pictures.doodle[:30] = True
+    seen = train_text.see_pictures(train.Trainer(few_pictures, batch=24), batches=0)
+    assert seen["name"].tolist() == few_pictures.name[30:50].tolist()
+    assert torch.allclose(seen["features"].norm(dim=1), torch.ones(20))
+
+
 def test_the_cut_context_gives_the_features_of_clip():
     torch.manual_seed(0)
     model = train_text.make_model(32)
