@@ -1,5 +1,6 @@
 """What training/ promises: it learns from nothing, goes on where it stopped, and its figures are those of `tiny`."""
 
+import dataclasses
 import gzip
 import hashlib
 import json
@@ -211,9 +212,9 @@ def test_doodles_make_a_thing_count_twice_and_do_not_outweigh_its_other_pictures
 
 
 def test_the_texts_are_aligned_with_plain_pictures_that_are_no_doodles(few_pictures):
-    few_pictures.mono[:50] = False
-    few_pictures.doodle[:30] = True
-    seen = train_text.see_pictures(train.Trainer(few_pictures, batch=24), batches=0)
+    place = torch.arange(len(few_pictures.row))
+    pictures = dataclasses.replace(few_pictures, mono=place >= 50, doodle=place < 30)
+    seen = train_text.see_pictures(train.Trainer(pictures, batch=24), batches=0)
     assert seen["name"].tolist() == few_pictures.name[30:50].tolist()
     assert torch.allclose(seen["features"].norm(dim=1), torch.ones(20))
 
