@@ -45,7 +45,7 @@ def draw_glyph(file: Path, character: str) -> np.ndarray:
 
 
 def read_doodles(file: Path) -> np.ndarray:
-    """Read the doodles of one thing, each by another hand: ``(n, 28, 28)`` bytes of ink."""
+    """Read the doodles of one thing, by many people: ``(n, 28, 28)`` bytes of ink."""
     with gzip.open(file, "rt") as lines:
         ink = np.array([json.loads(line) for line in lines])
     return (ink * 255).round().astype(np.uint8).reshape(-1, 28, 28)
