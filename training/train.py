@@ -409,7 +409,7 @@ def main() -> None:
     load_shrunk(data_folder())
     with tempfile.TemporaryDirectory() as folder:
         arguments = (options.workers, f"{folder}/meeting", data_folder(), options.pictures, options.grow)
-        torch.multiprocessing.spawn(train, arguments, nprocs=options.workers)
+        torch.multiprocessing.spawn(train, arguments, nprocs=options.workers, daemon=True)
 
 
 if __name__ == "__main__":
