@@ -9,6 +9,8 @@ import json
 import random
 import re
 from collections import defaultdict
+from collections.abc import Callable
+from functools import partial
 from multiprocessing import Pool
 from pathlib import Path
 
@@ -110,30 +112,31 @@ def list_icons(
 
 
 def list_line_art(root: Path, names: EmojiNames) -> list[tuple]:
-    """List ``(glyph, name, set, kind)`` of the emoji in the fonts of line drawings; a colour kind is to be filled."""
+    """List ``(draw, name, set, kind)`` of the emoji in the fonts of line drawings; a colour kind is to be filled."""
     fonts = root / "noto-emoji" / "files"
     glyphs = [("noto-emoji", kind, line_art.list_glyphs(sorted(fonts.glob(f"*-{weight}-normal.woff")), names.by_code))
               for weight, kind in ((300, "mono"), (400, "colour"), (700, "mono"))]  # fmt: skip
     symbola = line_art.list_glyphs(sorted((root / "symbola").glob("*.ttf")), names.by_code)
     glyphs += [("symbola", "mono", symbola), ("symbola", "colour", symbola)]
-    return [(glyph, name, source, kind) for source, kind, found in glyphs for name, glyph in sorted(found.items())]
+    return [(partial(line_art.draw_glyph, *glyph), name, source, kind)
+            for source, kind, found in glyphs for name, glyph in sorted(found.items())]  # fmt: skip
 
 
 def list_doodles(root: Path, known: set[str], coloured: set[str]) -> list[tuple]:
-    """List ``(doodle, name, set, kind)`` of the ``known``; every other one of the ``coloured`` is to be filled."""
+    """List ``(draw, name, set, kind)`` of the ``known``; every other one of the ``coloured`` is to be filled."""
     rows = []
     for file in sorted((root / "doodles" / "src" / "drawings").glob("*.ndjson.gz")):
         name = clean_name(file.name.split(".")[0])
         if name in known:
             kinds = ("mono", "colour") if name in coloured else ("mono", "mono")
-            doodles = line_art.read_doodles(file)
-            rows += [(doodle, name, DOODLES, kinds[i % 2]) for i, doodle in enumerate(doodles)]
+            doodles = enumerate(line_art.read_doodles(file))
+            rows += [(partial(line_art.draw_doodle, doodle), name, DOODLES, kinds[i % 2]) for i, doodle in doodles]
     return rows
 
 
-def draw_line_art(lines: tuple[Path, str] | np.ndarray, coloured: np.ndarray | None) -> np.ndarray:
-    """Draw the lines of a character or a doodle alone, or filled with the colours of ``coloured``."""
-    ink = line_art.draw_doodle(lines) if isinstance(lines, np.ndarray) else line_art.draw_glyph(*lines)
+def draw_line_art(draw: Callable[[], np.ndarray], coloured: np.ndarray | None) -> np.ndarray:
+    """Draw lines alone, or filled with the colours of ``coloured``."""
+    ink = draw()
     return line_art.as_silhouette(ink) if coloured is None else line_art.fill_lines(ink, coloured)
 
 

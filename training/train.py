@@ -66,7 +66,7 @@ class Pictures:
 def choose_weights(rows: list[list[str]], emoji_names: set[str], emoji_share: float) -> torch.Tensor:
     """Weight each picture ``(name, set, kind)`` so that emoji make ``emoji_share``, and coloured sets most of them.
 
-    A hundred doodles count as fifteen other pictures of the same thing. A thing that has doodles is an everyday one:
+    A hundred doodles count as fifteen other pictures of the same thing. An emoji that has doodles is an everyday thing:
     it counts twice.
     """
     kind_weight = {"colour": 1.0, "mono": 0.4, "maze": 1.0, "game": 1.0}
