@@ -64,7 +64,8 @@ def stamp(path: Path) -> nbformat.NotebookNode:
 
 def run(notebook: nbformat.NotebookNode) -> None:
     """Run a lesson in a fresh kernel, in the folder of the notebooks, and drop what differs from run to run."""
-    NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": NOTEBOOKS}}).execute()
+    place = {"metadata": {"path": NOTEBOOKS}}
+    NotebookClient(notebook, timeout=300, kernel_name="python3", coalesce_streams=True, resources=place).execute()
     notebook.metadata = KERNEL
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
