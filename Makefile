@@ -1,5 +1,6 @@
 # make run   compare two pictures with four texts (needs no network once installed)
 # make test  every unit test, every lesson
+# make portable  every lesson as another processor would compute it
 # make lab   open the lessons in JupyterLab
 # make lessons  stamp the first cells and run all lessons anew, keeping their outputs
 # make bench  measure the speed beside other libraries (20 minutes on a quiet machine; 4 GB of files)
@@ -11,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: run test lab lessons bench tiny
+.PHONY: run test portable lab lessons bench tiny
 
 run: $(READY)
 	$(BIN)/python example.py
@@ -19,7 +20,10 @@ run: $(READY)
 test: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadscope
+
+portable: $(READY)
+	$(BIN)/python tests/portable.py $(SEEDS)
 
 lab: $(READY)
 	$(BIN)/python -m jupyter lab --notebook-dir=. notebooks/01-list-models.ipynb

@@ -1,4 +1,4 @@
-"""Every lesson keeps the format of the design page, and its folded answers run."""
+"""Every lesson keeps the format of the design page."""
 
 import importlib.util
 import re
@@ -6,7 +6,6 @@ import statistics
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
 
 from conftest import ROOT
 
@@ -99,12 +98,3 @@ def test_ignored_outputs_are_few_and_carry_a_reason(path):
     for line in lines:
         assert re.search(r"NBVAL_IGNORE_OUTPUT\W+\w+", line)
     assert not [cell for cell in cells(path, "code") if cell.metadata.get("tags")]
-
-
-def test_answers_run(path):
-    """The folded answers are code like any other: run the lesson with them at its end."""
-    notebook = nbformat.read(path, as_version=4)
-    answers = "\n".join(cell.source for cell in cells(path, "markdown"))
-    sources = re.findall(r"```python\n(.*?)```", answers, re.S)
-    notebook.cells += [nbformat.v4.new_code_cell(source) for source in sources]
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": NOTEBOOKS}}).execute()
