@@ -1,11 +1,14 @@
 """How the lessons are compared: strictly, but for the last printed digit; and their folded answers run, too."""
 
 import re
+import tomllib
 from collections import defaultdict
+from pathlib import Path
 
 import nbformat
 from nbval.plugin import IPyNbCell, IPyNbFile
 
+WRONG_ANSWERS = tomllib.loads((Path(__file__).parent / "tests" / "wrong_answers.toml").read_text())
 NUMBER = re.compile(r" *([+-]?\d+\.\d*|[+-]?\d+%) *")  # with the blanks that align it
 
 
@@ -46,10 +49,23 @@ def pytest_collectstart(collector):
 
 
 def _answers(lesson: IPyNbFile) -> list[IPyNbCell]:
-    prose = "\n".join(cell.source for cell in lesson.nb.cells if cell.cell_type == "markdown")
+    """Make cells of the folded answers, which the checks must call right, and of wrong ones, which they must refuse."""
+    prose, code = (_sources(lesson, kind) for kind in ("markdown", "code"))
+    calls = re.findall(r'^(helpers\.check\("([\d.]+)", (\w+).*\))$', code, re.M)
+    sources = {}
+    for i, answer in enumerate(re.findall(r"```python\n(.*?)```", prose, re.S), start=1):
+        filled = [call[0] for call in calls if re.search(rf"^(def )?{call[2]}\b", answer, re.M)]
+        sources[f"Answer {i}"] = "\n".join([answer, *(f"assert {call}.right, {call}" for call in filled)])
+    for call, exercise, _ in calls:
+        for wrong in WRONG_ANSWERS.get(exercise, []):
+            sources[f"Wrong answer to {exercise}: {wrong}"] = f"{wrong}\nassert not {call}.right"
     return [
         IPyNbCell.from_parent(
-            lesson, name=f"Answer {i}", cell_num=i, cell=nbformat.v4.new_code_cell(source), options=defaultdict(bool)
+            lesson, name=name, cell_num=name, cell=nbformat.v4.new_code_cell(source), options=defaultdict(bool)
         )
-        for i, source in enumerate(re.findall(r"```python\n(.*?)```", prose, re.S), start=1)
+        for name, source in sources.items()
     ]
+
+
+def _sources(lesson: IPyNbFile, kind: str) -> str:
+    return "\n".join(cell.source for cell in lesson.nb.cells if cell.cell_type == kind)

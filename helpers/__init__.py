@@ -3,6 +3,7 @@
 from helpers import drawings
 from helpers.compare import cosine_similarity, normalize, probabilities, top_k
 from helpers.encode import encode_images, encode_texts
+from helpers.exercises import check
 from helpers.explain import occlusion_maps, plot_occlusion, word_drops
 from helpers.images import ImageError, open_image
 from helpers.lessons import observe
@@ -32,4 +33,5 @@ __all__ = [
     "plot_occlusion",
     "drawings",
     "observe",
+    "check",
 ]
