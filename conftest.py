@@ -57,13 +57,13 @@ def _answers(lesson: IPyNbFile) -> list[IPyNbCell]:
         filled = [call[0] for call in calls if re.search(rf"^(def )?{call[2]}\b", answer, re.M)]
         sources[f"Answer {i}"] = "\n".join([answer, *(f"assert {call}.right, {call}" for call in filled)])
     for call, exercise, _ in calls:
-        for wrong in WRONG_ANSWERS.get(exercise, []):
-            sources[f"Wrong answer to {exercise}: {wrong}"] = f"{wrong}\nassert not {call}.right"
+        for i, wrong in enumerate(WRONG_ANSWERS.get(exercise, []), start=1):
+            sources[f"Wrong answer {i} to {exercise}"] = f"{wrong}\nassert not {call}.right"
     return [
         IPyNbCell.from_parent(
-            lesson, name=name, cell_num=name, cell=nbformat.v4.new_code_cell(source), options=defaultdict(bool)
+            lesson, name=name, cell_num=i, cell=nbformat.v4.new_code_cell(source), options=defaultdict(bool)
         )
-        for name, source in sources.items()
+        for i, (name, source) in enumerate(sources.items())
     ]
 
 

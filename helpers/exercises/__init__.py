@@ -1,7 +1,7 @@
 """The exercises of the lessons check themselves: one module a lesson, one function ``exercise_N`` an exercise.
 
-Such a function gets the learner's answer and what the lesson computed, works out the right answer by itself, and returns
-None, or a sentence that tells what is wrong without giving the answer away.
+Such a function gets the learner's answer and what the lesson computed, works out the right answer by itself, and
+returns None, or a sentence that tells what is wrong without giving the answer away.
 """
 
 from dataclasses import dataclass
