@@ -48,7 +48,7 @@ def test_first_cell_works_on_colab(colab):
     script.write_text(first + "\nimport helpers\nprint('HELPERS', helpers.__file__)\n")
     run = [sys.executable, "-m", "IPython", "--no-banner", "--colors=NoColor", str(script)]
     result = subprocess.run(run, cwd=content, env=environment, capture_output=True, text=True, check=False)
-    assert f"HELPERS {content}/course/helpers/__init__.py" in result.stdout, result.stdout + result.stderr
+    assert f"HELPERS {content / 'course' / 'helpers' / '__init__.py'}" in result.stdout, result.stdout + result.stderr
     install = json.loads(asked.read_text())
     assert install[:1] == ["install"]
     assert any(re.fullmatch(r"git\+https://github.com/openai/CLIP.git@[0-9a-f]{40}", word) for word in install)
