@@ -54,7 +54,7 @@ def test_first_cell_works_on_colab(colab):
     assert any(re.fullmatch(r"git\+https://github.com/openai/CLIP.git@[0-9a-f]{40}", word) for word in install)
 
 
-@pytest.mark.skipif("COLAB" not in os.environ, reason="runs every lesson again: set COLAB=1, see README, Versions")
+@pytest.mark.skipif("COLAB" not in os.environ, reason="runs every lesson again: set COLAB=1, see CONTRIBUTING")
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 def test_a_lesson_runs_from_an_empty_folder(path, colab):
     """With the `helpers` and the pictures that its first cell fetched."""
