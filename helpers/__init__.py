@@ -2,10 +2,10 @@
 
 from helpers.compare import cosine_similarity, normalize, probabilities, top_k
 from helpers.encode import encode_images, encode_texts
-from helpers.explain import occlusion_maps, plot_occlusion, word_drops
+from helpers.explain import occlusion_maps, word_drops
 from helpers.images import ImageError, open_image
 from helpers.models import ModelInfo, available_models, load
-from helpers.plots import plot_similarity
+from helpers.plots import plot_occlusion, plot_similarity
 from helpers.search import FolderIndex
 from helpers.zeroshot import PROMPT_TEMPLATES, zero_shot_classifier
 
