@@ -12,15 +12,15 @@ import numpy as np
 import onnxruntime
 import open_clip
 import torch
-from clip.clip import _tokenizer
-from clip.model import CLIP
 from PIL import Image
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.models import CLIPModel as SentenceCLIP
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTokenizer
 
 import helpers
-from helpers.forward import image_features, in_threads
+from helpers.forward import image_features
+from helpers.openai import CLIP, tokenizer
+from helpers.threads import in_threads
 
 BATCH = 32
 
@@ -116,8 +116,8 @@ def load_transformers(state: dict[str, torch.Tensor], folder: Path, device: str)
         )
     )
     model.load_state_dict(rename_for_transformers(state))
-    merges = list(_tokenizer.bpe_ranks)
-    processor = CLIPProcessor(CLIPImageProcessor(), CLIPTokenizer(vocab=_tokenizer.encoder, merges=merges))
+    merges = list(tokenizer.bpe_ranks)
+    processor = CLIPProcessor(CLIPImageProcessor(), CLIPTokenizer(vocab=tokenizer.encoder, merges=merges))
     saved = folder / "transformers"
     model.save_pretrained(saved)
     processor.save_pretrained(saved)
