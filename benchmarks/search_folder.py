@@ -9,7 +9,6 @@ update of the unchanged folder, and the peak memory for 500 and for 4,000 pictur
 import multiprocessing
 import random
 import resource
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -17,10 +16,7 @@ from pathlib import Path
 import torch
 from PIL import Image, ImageChops
 
-from helpers import FolderIndex, load
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "images"))
-import draw
+from helpers import FolderIndex, drawings, load
 
 COLOURS = ["tomato", "royalblue", "gold", "seagreen", "orchid", "lightgrey", "black", "white"]
 
@@ -29,7 +25,7 @@ def write_pictures(folder: Path, count: int) -> Path:
     """Write drawings of 96 pixels, each base drawing shifted, mirrored and tinted to give all others."""
     folder.mkdir()
     generator = random.Random(0)
-    base = [draw.draw(name, 96, background) for name in draw.drawing_names() for background in COLOURS]
+    base = [drawings.draw(name, 96, background) for name in drawings.drawing_names() for background in COLOURS]
     for i in range(count):
         picture = ImageChops.offset(base[i % len(base)], generator.randrange(-9, 10), generator.randrange(-9, 10))
         if generator.random() < 0.5:

@@ -1,9 +1,12 @@
 """Encode pictures and texts with CLIP, and compare them. In the order of the steps:"""
 
+from helpers import drawings
 from helpers.compare import cosine_similarity, normalize, probabilities, top_k
 from helpers.encode import encode_images, encode_texts
+from helpers.exercises import check
 from helpers.explain import occlusion_maps, word_drops
 from helpers.images import ImageError, open_image
+from helpers.lessons import observe
 from helpers.models import ModelInfo, available_models, load
 from helpers.plots import plot_occlusion, plot_similarity
 from helpers.search import FolderIndex
@@ -28,4 +31,7 @@ __all__ = [
     "occlusion_maps",
     "word_drops",
     "plot_occlusion",
+    "drawings",
+    "observe",
+    "check",
 ]

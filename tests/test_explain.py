@@ -1,7 +1,6 @@
 """The maps tell what covering a place does, in the coordinates of the picture, and find a planted object."""
 
 import random
-import sys
 
 import clip
 import numpy as np
@@ -11,10 +10,7 @@ from clip.clip import _transform
 from PIL import Image
 
 import helpers
-from conftest import IMAGES
-
-sys.path.insert(0, str(IMAGES))
-import draw
+from helpers import drawings
 
 GREY = (123, 117, 104)
 
@@ -128,14 +124,14 @@ def centre_of_mass(occlusion_map):
 def test_planted_objects_are_found_on_their_side(tiny):
     """Two things side by side: the difference of their maps has each on its side in nine of ten random pairs."""
     model, preprocess = tiny
-    names = draw.drawing_names()
-    features = helpers.encode_images(model, preprocess, [draw.draw(name) for name in names])
+    names = drawings.drawing_names()
+    features = helpers.encode_images(model, preprocess, [drawings.draw(name) for name in names])
     similarity = helpers.cosine_similarity(helpers.encode_texts(model, [f"a {name}" for name in names]), features)
     known = [name for j, name in enumerate(names) if similarity[:, j].argmax() == j]
     rng = random.Random(7)
     found = 0
     for left, right in (rng.sample(known, 2) for _ in range(30)):
-        scene = draw.scene([left, right], (256, 256))
+        scene = drawings.scene([left, right], (256, 256))
         this, that = helpers.occlusion_maps(model, preprocess, scene, [f"a {left}", f"a {right}"], patch=128, stride=64)
         found += centre_of_mass(this - that) < 127.5 < centre_of_mass(that - this)
     assert found >= 27

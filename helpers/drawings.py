@@ -1,13 +1,13 @@
 """Draw every picture of the course: everyday things in the manner of emoji, and two mazes.
 
-Run ``python images/draw.py [FOLDER]`` to write all files, or import it to draw at will::
+Run ``python -m helpers.drawings [FOLDER]`` to write all files, or draw at will::
 
     draw("car", size=128, colour="royalblue", background="lightgrey")
     scene(["cat", "dog"], background=clutter((512, 256), seed=3))
     maze(seed=7, solved=0.5)
 
 Every drawing is a function that paints with a `Pen` on a square of 100 by 100 units, y downwards.
-The same call gives the same picture, always. Only Pillow is needed.
+The same call gives the same picture, always. Only Pillow and NumPy are needed.
 """
 
 from __future__ import annotations
@@ -20,16 +20,19 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from PIL import Image, ImageChops, ImageColor, ImageDraw, ImageFilter, ImageFont
 
 Colour = str | tuple[int, ...]
 Point = tuple[float, float]
 Cell = tuple[int, int]
 
+IMAGES = Path(__file__).resolve().parent.parent / "images"  # where the course keeps them as files
 SUPERSAMPLING = 8
 HOLE = (0, 0, 0, 0)
 INK = "#2f2a33"
 MAZE_SIZE = (288, 512)
+LEAVES = 900
 SAVED_MAZES = {"maze1": (12, 1.0), "maze2": (8, 0.5)}
 
 
@@ -849,6 +852,34 @@ def _draw_title(picture: Image.Image, title: str, solved: float, colour: Colour)
         canvas.rectangle((x, 18, x + 3, 34), fill="#aeb6c9")
 
 
+def photograph(width: int, height: int, seed: int) -> Image.Image:
+    """Draw a picture with the statistics of a photograph: shapes that cover each other, texture, and noise.
+
+    Leaves that fall on each other give a picture the edges and the spectrum of nature (Lee, Mumford and Huang 2001,
+    "Occlusion Models for Natural Images"). At 12 megapixels and JPEG quality 90 a file has about 2.5 MB, as many
+    photographs have, so a decoder has about as much to do.
+    """
+    rng = random.Random(seed)
+    picture = Image.new("RGB", (width, height), tuple(rng.randrange(256) for _ in range(3)))
+    pen = ImageDraw.Draw(picture)
+    for _ in range(LEAVES):
+        radius = 0.01 * width / math.sqrt(rng.uniform(0.001, 1))  # many small ones, few large ones
+        x, y, stretch = rng.uniform(0, width), rng.uniform(0, height), math.exp(rng.gauss(0, 0.5))
+        box = (x - radius * stretch, y - radius / stretch, x + radius * stretch, y + radius / stretch)
+        light = rng.uniform(0.2, 1)
+        colour = tuple(round(light * rng.triangular(30, 255)) for _ in range(3))
+        (pen.rectangle if rng.random() < 0.3 else pen.ellipse)(box, fill=colour)
+    picture = picture.filter(ImageFilter.GaussianBlur(width / 3000))
+    numbers = np.random.default_rng(seed)
+    texture = sum(
+        np.asarray(Image.fromarray(numbers.normal(0, 5, (height // part + 1, width // part + 1)).astype(np.float32))
+                   .resize((width, height), Image.Resampling.BICUBIC))
+        for part in (2, 8, 32, 128)
+    )  # fmt: skip
+    values = np.asarray(picture, dtype=np.float32) + texture[..., None] + numbers.normal(0, 2, (height, width, 1))
+    return Image.fromarray(values.clip(0, 255).round().astype(np.uint8))
+
+
 def pictures() -> dict[str, tuple[Image.Image, str, str]]:
     """Every picture of the course: its file name, then the picture, its name and its caption."""
     found = {f"{name}.png": (draw(name), name, caption(name)) for name in drawing_names()}
@@ -874,5 +905,5 @@ def write(folder: Path) -> list[Path]:
 
 
 if __name__ == "__main__":
-    for path in write(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent):
+    for path in write(Path(sys.argv[1]) if len(sys.argv) > 1 else IMAGES):
         print(path)

@@ -1,7 +1,6 @@
-"""The pictures of the course are what images/draw.py draws, and show what their captions say."""
+"""The pictures of the course are what helpers/drawings.py draws, and show what their captions say."""
 
 import csv
-import importlib.util
 from collections import deque
 from pathlib import Path
 
@@ -9,22 +8,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-FOLDER = Path(__file__).parents[1] / "images"
+from helpers import drawings
+
+FOLDER = drawings.IMAGES
 SUFFIXES = {".png", ".jpeg"}
 
 
 @pytest.fixture(scope="module")
-def drawer():
-    spec = importlib.util.spec_from_file_location("images_draw", FOLDER / "draw.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def redrawn(drawer, tmp_path_factory):
+def redrawn(tmp_path_factory):
     folder = tmp_path_factory.mktemp("images")
-    drawer.write(folder)
+    drawings.write(folder)
     return folder
 
 
@@ -76,7 +69,7 @@ def test_drawing_again_gives_the_same_files(redrawn):
     assert (redrawn / "captions.csv").read_text() == (FOLDER / "captions.csv").read_text()
     for file in pictures_in(FOLDER):
         difference = np.abs(pixels(FOLDER / file) - pixels(redrawn / file)).mean()
-        assert difference < 1, f"{file} is not what images/draw.py draws now"
+        assert difference < 1, f"{file} is not what helpers/drawings.py draws now"
 
 
 def test_captions_name_every_picture_once():
@@ -87,11 +80,11 @@ def test_captions_name_every_picture_once():
     assert len({row["caption"] for row in rows}) == len(rows)
 
 
-def test_pictures_are_small_and_of_the_stated_size(drawer):
+def test_pictures_are_small_and_of_the_stated_size():
     for file in pictures_in(FOLDER):
         is_maze = file.startswith("maze")
         with Image.open(FOLDER / file) as picture:
-            assert picture.size == (drawer.MAZE_SIZE if is_maze else (256, 256))
+            assert picture.size == (drawings.MAZE_SIZE if is_maze else (256, 256))
             assert picture.mode == "RGB"  # clip resizes before it converts, which spoils palette pictures
         assert (FOLDER / file).stat().st_size < (60_000 if is_maze else 25_000)
 
@@ -105,43 +98,43 @@ def test_drawings_fill_most_of_a_light_background_and_are_not_cut():
             assert min(rows[0], columns[0]) > 0 and max(rows[-1], columns[-1]) < 255, file
 
 
-def test_no_two_pictures_look_alike(drawer):
-    small = {name: pixels(drawer.draw(name, 64)) for name in drawer.drawing_names()}
+def test_no_two_pictures_look_alike():
+    small = {name: pixels(drawings.draw(name, 64)) for name in drawings.drawing_names()}
     for first in small:
         for second in small:
             assert first == second or np.abs(small[first] - small[second]).mean() > 10, (first, second)
 
 
-def test_the_same_call_draws_the_same_picture(drawer):
+def test_the_same_call_draws_the_same_picture():
     for make in (
-        lambda: drawer.draw("dog", 64, drawer.clutter((64, 64), seed=4), angle=10),
-        lambda: drawer.scene(["cat", "car"], (96, 48)),
-        lambda: drawer.maze(seed=3, solved=0.3),
+        lambda: drawings.draw("dog", 64, drawings.clutter((64, 64), seed=4), angle=10),
+        lambda: drawings.scene(["cat", "car"], (96, 48)),
+        lambda: drawings.maze(seed=3, solved=0.3),
     ):
         assert np.array_equal(pixels(make()), pixels(make()))
 
 
-def test_seeds_make_different_mazes_and_clutter(drawer):
-    assert drawer.plan_maze(1).doors != drawer.plan_maze(2).doors
-    assert not np.array_equal(pixels(drawer.clutter(seed=1)), pixels(drawer.clutter(seed=2)))
+def test_seeds_make_different_mazes_and_clutter():
+    assert drawings.plan_maze(1).doors != drawings.plan_maze(2).doors
+    assert not np.array_equal(pixels(drawings.clutter(seed=1)), pixels(drawings.clutter(seed=2)))
 
 
-def test_colour_changes_the_thing_and_background_what_is_around_it(drawer):
-    red, blue = drawer.draw("car", 64), drawer.draw("car", 64, colour="royalblue")
+def test_colour_changes_the_thing_and_background_what_is_around_it():
+    red, blue = drawings.draw("car", 64), drawings.draw("car", 64, colour="royalblue")
     assert pixels(red)[40, 20].argmax() == 0
     assert pixels(blue)[40, 20].argmax() == 2
-    assert tuple(pixels(drawer.draw("car", 64, "#102030"))[0, 0]) == (16, 32, 48)
+    assert tuple(pixels(drawings.draw("car", 64, "#102030"))[0, 0]) == (16, 32, 48)
 
 
-def test_zoom_makes_it_smaller_in_the_middle(drawer):
-    painted = (pixels(drawer.draw("heart", 200, zoom=0.5)) < 250).any(axis=-1)
+def test_zoom_makes_it_smaller_in_the_middle():
+    painted = (pixels(drawings.draw("heart", 200, zoom=0.5)) < 250).any(axis=-1)
     assert not painted[:50].any()
     assert not painted[:, :50].any()
     assert painted[100, 100]
 
 
-def test_a_scene_puts_things_where_it_is_told(drawer):
-    picture = pixels(drawer.scene(["apple", "apple"], (200, 100), places=[(30, 30, 40), (160, 60, 60)]))
+def test_a_scene_puts_things_where_it_is_told():
+    picture = pixels(drawings.scene(["apple", "apple"], (200, 100), places=[(30, 30, 40), (160, 60, 60)]))
     painted = (picture < 250).any(axis=-1)
     assert painted[30, 30]
     assert painted[60, 160]
@@ -149,9 +142,9 @@ def test_a_scene_puts_things_where_it_is_told(drawer):
 
 
 @pytest.mark.parametrize("seed", [5, 8, 12])
-def test_walls_leave_a_way_to_every_cell(drawer, seed):
-    plan = drawer.plan_maze(seed)
-    floor = ~wall(pixels(drawer.maze(seed, solved=0)))
+def test_walls_leave_a_way_to_every_cell(seed):
+    plan = drawings.plan_maze(seed)
+    floor = ~wall(pixels(drawings.maze(seed, solved=0)))
     floor[:58] = False
     wet = reachable(floor, plan.centre((0, 0)))
     cells = [(x, y) for x in range(plan.columns) for y in range(plan.rows)]
@@ -159,8 +152,8 @@ def test_walls_leave_a_way_to_every_cell(drawer, seed):
     assert not wet[-4:].any(), "the flood ran out through the outer wall"
 
 
-def test_only_one_way_leads_through_a_maze(drawer):
-    plan = drawer.plan_maze(seed=12)
+def test_only_one_way_leads_through_a_maze():
+    plan = drawings.plan_maze(seed=12)
     assert len(plan.doors) == 2 * (plan.columns * plan.rows - 1)
     assert all(step in plan.doors for step in zip(plan.path, plan.path[1:], strict=False))
     assert plan.path[0] == (0, 0)
@@ -168,10 +161,10 @@ def test_only_one_way_leads_through_a_maze(drawer):
     assert len(set(plan.path)) == len(plan.path)
 
 
-def test_saved_mazes_are_solved_as_far_as_their_captions_say(drawer):
+def test_saved_mazes_are_solved_as_far_as_their_captions_say():
     captions = {row["name"]: row["caption"] for row in caption_rows(FOLDER)}
-    for name, (seed, solved) in drawer.SAVED_MAZES.items():
-        plan = drawer.plan_maze(seed)
+    for name, (seed, solved) in drawings.SAVED_MAZES.items():
+        plan = drawings.plan_maze(seed)
         wet = reachable(glowing(pixels(FOLDER / f"{name}.jpeg")), plan.centre(plan.path[1]))
         trodden = [wets(wet, plan.centre(cell)) for cell in plan.path[1:-1]]
         assert np.mean(trodden) == pytest.approx(solved, abs=0.03)
@@ -190,6 +183,6 @@ def test_saved_mazes_are_solved_as_far_as_their_captions_say(drawer):
         (lambda d: d.maze(columns=1), "a maze needs at least 2 columns and 2 rows, not 1 and 16"),
     ],
 )
-def test_errors_say_what_was_wrong(drawer, call, message):
+def test_errors_say_what_was_wrong(call, message):
     with pytest.raises(ValueError, match="^" + message.replace(".", r"\.")):
-        call(drawer)
+        call(drawings)

@@ -1,0 +1,32 @@
+"""A check says whether an answer is right, and never stops a lesson."""
+
+import sys
+import types
+
+import pytest
+
+import helpers
+
+
+@pytest.fixture(autouse=True)
+def lesson_99(monkeypatch):
+    """A lesson whose only exercise asks for the largest number of a list."""
+    checks = types.ModuleType("lesson99")
+    checks.exercise_1 = lambda answer, numbers: None if answer == max(numbers) else f"{answer + 0} is not the largest."
+    monkeypatch.setitem(sys.modules, "helpers.exercises.lesson99", checks)
+
+
+@pytest.mark.parametrize(
+    ("answer", "right", "message"),
+    [
+        (..., False, "exercise 99.1: put your answer in place of the dots, and run the cell again"),
+        (3, True, "exercise 99.1: right!"),
+        (2, False, "exercise 99.1: not yet. 2 is not the largest."),
+        ("3", False, "exercise 99.1: not yet. a str like yours can't be checked: can only concatenate str"),
+    ],
+)
+def test_the_verdict_is_one_line(answer, right, message):
+    verdict = helpers.check("99.1", answer, [1, 3, 2])
+    assert verdict.right == right
+    assert repr(verdict).startswith(message)
+    assert "\n" not in repr(verdict)
