@@ -31,7 +31,8 @@ lab: $(READY)
 
 lessons: $(READY)
 	$(BIN)/python notebooks/refresh.py
-	$(BIN)/python example.py --output .github/similarity.png
+	cd images && ../$(BIN)/python ../example.py cat.png bird.png car.png pizza.png rocket.png maze1.jpeg --output ../.github/similarity.png \
+		--texts "a cat" "a blue bird" "something to drive" "something to eat" "a rocket" "a maze"
 
 api: $(READY)
 	$(BIN)/python tests/api_page.py
