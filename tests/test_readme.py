@@ -1,13 +1,16 @@
 """What the README says works."""
 
+import json
 import re
 import shutil
+import statistics
 
 import pytest
 from test_lessons import LESSONS, refresh
 
 from conftest import ROOT
 
+PEERS = ("open_clip", "transformers", "sentence-transformers")
 README = (ROOT / "README.md").read_text()
 
 
@@ -32,3 +35,25 @@ def test_the_code_runs(monkeypatch, tmp_path):
         exec(code, names)
     assert names["similarity"].shape == (2, 2)
     assert names["match"].path.parent == tmp_path / "images"
+
+
+def test_figures_of_tiny_are_those_of_its_evaluation():
+    figures = json.loads((ROOT / "training" / "figures.json").read_text())
+    figures = figures.get("tiny", figures)
+    known = round(figures["drawings"] * figures["drawings top-1"])
+    assert f"Of the {figures['drawings']} pictures" in README
+    assert f"it names {known} rightly" in README
+
+
+def test_speed_is_that_of_the_benchmark():
+    results = json.loads((ROOT / "benchmarks" / "results.json").read_text())
+    large, prompts = (
+        {name: statistics.median(row["per_second"]) for name, row in table.items()}
+        for table in (results["folders"]["12 megapixels"], results["texts"]["prompts"])
+    )
+    peer, peer_prompts = (max(table[name] for name in PEERS) for table in (large, prompts))
+    tutorial = large[next(name for name in large if name.endswith("one at a time"))]
+    speed = " ".join(README[README.index("**How fast?**") :].split())
+    assert f"{large['helpers']:.1f} photographs" in speed
+    assert f"give {tutorial:.1f} and the fastest other library {peer:.1f};" in speed
+    assert f"{prompts['helpers']:.0f} prompts a second, where it gives {peer_prompts:.0f}" in speed
