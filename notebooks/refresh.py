@@ -3,7 +3,7 @@
     python notebooks/refresh.py            all lessons
     python notebooks/refresh.py 03 06      only these
     python notebooks/refresh.py --stamp    stamp only, run nothing
-    python notebooks/refresh.py --address https://github.com/you/clip-encoders
+    python notebooks/refresh.py --address URL  say where it is published
 
 The public address stands in one place: Repository, under [project.urls] in
 pyproject.toml. The commit of the official clip stands in environment.yml.
@@ -132,7 +132,9 @@ def stamp_readme() -> None:
 def publish(new: str) -> None:
     """Change the public address, and stamp all that tells it."""
     if not re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", new):
-        sys.exit(f"{new!r} is no address like https://github.com/you/clip-encoders")
+        sys.exit(
+            f"{new!r} is no address like https://github.com/you/clip-encoders"
+        )
     old = address()
     for path in (ROOT / "pyproject.toml", ROOT / "README.md"):
         text = path.read_text(encoding="utf-8").replace(old, new)
