@@ -4,7 +4,7 @@ import re
 import shutil
 
 import pytest
-from test_lessons import LESSONS, refresh
+from test_lessons import LESSONS, cells, refresh
 
 from conftest import ROOT
 
@@ -32,3 +32,10 @@ def test_the_code_runs(monkeypatch, tmp_path):
         exec(code, names)
     assert names["similarity"].shape == (2, 2)
     assert names["match"].path.parent == tmp_path / "images"
+
+
+def test_as_many_drawings_find_their_caption_as_in_lesson_6():
+    (path,) = (path for path in LESSONS if path.name.startswith("06-"))
+    printed = "".join(output.get("text", "") for cell in cells(path, "code") for output in cell.outputs)
+    found, of = re.search(r"(\d+) of (\d+) drawings find their caption", printed).groups()
+    assert re.search(rf"Of the {of} drawings[^.]*\bit gives {found} their own caption", README)
