@@ -176,7 +176,7 @@ def _place(folder: Path, index_folder: str | PathLike | None, made_by: Record) -
 
 def _made_by(model: torch.nn.Module, preprocess: Callable, exact: bool) -> Record:
     """Tell what the features depend on. The preprocessing is known by what it makes of one picture."""
-    sample = Image.fromarray((np.arange(53 * 71 * 4) * 7919 % 251).astype(np.uint8).reshape(53, 71, 4), "RGBA")
+    sample = Image.fromarray((np.arange(53 * 71 * 4) * 7919 % 251).astype(np.uint8).reshape(53, 71, 4))
     return {
         "model_sha256": weights_sha256(model),
         "precision": str(model.dtype).removeprefix("torch."),
