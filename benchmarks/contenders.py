@@ -94,8 +94,8 @@ def list_plain(model: torch.nn.Module, preprocess: Callable, device: str) -> lis
 
     return [
         call_batches("clip, in batches", model, preprocess, clip.tokenize, device),
-        Contender("the seed's lines, one at a time", lambda paths: np.concatenate([one_stack([p]) for p in paths])),
-        Contender("the seed's lines, one stack", one_stack),
+        Contender("a tutorial's lines, one at a time", lambda paths: np.concatenate([one_stack([p]) for p in paths])),
+        Contender("a tutorial's lines, one stack", one_stack),
     ]
 
 

@@ -272,3 +272,15 @@ def test_warm_up_encodes_once_before_the_first_batch(monkeypatch):
     assert calls == []
     helpers.load("tiny", warm_up=True)
     assert calls == ["encode_image", "encode_text"]
+
+
+@pytest.mark.parametrize(("flags", "emulated"), [("fpu avx2 fma", True), ("avx512f avx512_bf16", False)])
+def test_bfloat16_on_a_processor_without_it_is_warned_of(flags, emulated, monkeypatch, tmp_path, recwarn):
+    (tmp_path / "cpuinfo").write_text(f"model name : AMD EPYC\nflags : {flags}\n")
+    monkeypatch.setattr(models, "PROCESSOR", tmp_path / "cpuinfo")
+    helpers.load("tiny", device="cpu", precision="float32")
+    assert not recwarn
+    helpers.load("tiny", device="cpu", precision="bfloat16")
+    assert [str(warning.message)[:61] for warning in recwarn] == emulated * [
+        "this processor has no bfloat16, so torch emulates it, several"
+    ]

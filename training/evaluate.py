@@ -176,7 +176,7 @@ def evaluate_colours(checkpoint: Checkpoint, held_out: dict[str, np.ndarray]) ->
 
 
 def evaluate_mazes(checkpoint: Checkpoint, count: int = 200) -> dict:
-    """Newly drawn mazes and those of ``images/``: 'maze' among ten others, and the seed's four texts."""
+    """Newly drawn mazes and those of ``images/``: 'maze' among ten others, and the four texts of example.py."""
     rng = random.Random(2026)
     pictures = [on_white(scenes.draw_scene(("maze", rng.getrandbits(40)))) for _ in range(count)]
     for path in sorted(IMAGES.glob("maze*.jp*g")):
