@@ -22,7 +22,7 @@ from training.train_text import encode as text_rows
 PATCH, WIDTH, DEPTH = 8, 256, 4
 CHANNELS = (256, 512)  # of `tiny`'s second and third layer
 HINTED = (1, 2)  # blocks after which patches shall know what those layers say of their places
-FEW = 36  # patches that the ViT sees of a picture until the learning rate falls
+FEW, ALL_FROM = 32, 0.8  # the ViT sees so many patches of a picture, and all of them after this part
 TEMPLATES = ("a {}", "a picture of {}", "a picture of a {}")
 
 
@@ -43,17 +43,18 @@ def choose_patches(images: torch.Tensor, count: int) -> torch.Tensor:
     return (contrast + 0.05 * torch.rand_like(contrast)).topk(count).indices
 
 
-def take(rows: torch.Tensor, chosen: torch.Tensor | None) -> torch.Tensor:
+def take(rows: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
     """Take the ``chosen`` (n, count) of each picture's rows (n, patches, d)."""
-    return rows if chosen is None else rows.gather(1, chosen.unsqueeze(-1).expand(-1, -1, rows.shape[-1]))
+    return rows.gather(1, chosen.unsqueeze(-1).expand(-1, -1, rows.shape[-1]))
 
 
 def encode(
-    visual: VisionTransformer, images: torch.Tensor, chosen: torch.Tensor | None = None
+    visual: VisionTransformer, images: torch.Tensor, chosen: torch.Tensor
 ) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Do what ``visual`` does, in less time: the features (n, d), and the patches' rows after each block.
+    """Do what ``visual`` does, in less time and with the ``chosen`` (n, count) patches alone.
 
-    With ``chosen`` (n, count) patches, all others are left out.
+    Returns:
+        The features (n, d), and the patches' rows (n, count, width) after each block.
     """
     n, heads = len(images), visual.transformer.resblocks[0].attn.num_heads
     x = functional.linear(
@@ -85,15 +86,17 @@ class Teacher:
         for layer in (self.visual.layer2, self.visual.layer3):
             layer.register_forward_hook(lambda _, __, output: self.maps.append(output))
 
-    def __call__(self, images: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Give the rows (n, d), and two maps (n, patches, channels); layer 3 has one place for four patches."""
+    def __call__(self, images: torch.Tensor, chosen: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Give the rows (n, d), and two maps (n, count, channels) at the ``chosen`` (n, count) patches."""
         self.maps.clear()
         with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
             rows = self.visual(images.contiguous(memory_format=torch.channels_last))
-        side = SMALL // PATCH
-        maps = [m.float().repeat_interleave(side // m.shape[2], 2).repeat_interleave(side // m.shape[3], 3)
-                for m in self.maps]  # fmt: skip
-        maps = [functional.layer_norm(m.flatten(2).transpose(1, 2), m.shape[1:2]) for m in maps]
+        maps, grid = [], SMALL // PATCH
+        for output in self.maps:
+            side = output.shape[-1]  # layer 3 has one place for four patches
+            places = (chosen // grid * side // grid) * side + chosen % grid * side // grid
+            said = take(output.flatten(2).transpose(1, 2), places).float()
+            maps.append(functional.layer_norm(said, said.shape[2:]))
         return functional.normalize(rows.float(), dim=1), maps
 
 
@@ -121,7 +124,7 @@ class Both:
     def __init__(self, matrices: list, weights: list, others: list, rate: float):
         groups = [{"params": weights, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}]
         self.parts = [
-            torch.optim.Muon(matrices, lr=rate, weight_decay=0.1, adjust_lr_fn="match_rms_adamw"),
+            torch.optim.Muon(matrices, lr=rate, weight_decay=0.1, adjust_lr_fn="match_rms_adamw", ns_steps=3),
             torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), fused=True),
         ]
         self.param_groups = [group for part in self.parts for group in part.param_groups]
@@ -153,7 +156,7 @@ class Student(Trainer):
     fall, calm_from, state = 0.5, 0.0, "vit"
     kept = (*Trainer.kept, "hints")
 
-    def __init__(self, pictures: Pictures, batch: int = 96, peak: float = 3e-3, warm_up: int = 12_000):
+    def __init__(self, pictures: Pictures, batch: int = 48, peak: float = 3e-3, warm_up: int = 12_000):
         self.teacher = Teacher()
         torch.manual_seed(0)
         self.hints = torch.nn.ModuleList(torch.nn.Linear(WIDTH, channels) for channels in CHANNELS)
@@ -189,13 +192,13 @@ class Student(Trainer):
         The rows shall be the teacher's, and find the names: half as the training says, half as the teacher does. On
         the way, the patches shall know what the teacher's layers say of their places.
         """
-        rows, maps = self.teacher(batch.images)
-        chosen = None if self.done >= self.fall else choose_patches(batch.images, FEW)
+        chosen = choose_patches(batch.images, FEW if self.done < ALL_FROM else (SMALL // PATCH) ** 2)
+        rows, maps = self.teacher(batch.images, chosen)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             features, inner = encode(self.visual, batch.images, chosen)
             hints = [hint(inner[i]).float() for hint, i in zip(self.hints, HINTED, strict=True)]
         features = functional.normalize(features.float(), dim=1)
-        hint = sum(functional.mse_loss(a, take(b, chosen)) for a, b in zip(hints, maps, strict=True))
+        hint = sum(functional.mse_loss(a, b) for a, b in zip(hints, maps, strict=True))
         thought = functional.softmax(30 * rows @ self.pictures.features.T, dim=1)
         total, choice = self.compare(features, batch, name, 0.5 * (self.targets(batch, name) + thought))
         copy = 1 - (features * rows).sum(1).mean()
