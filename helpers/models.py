@@ -209,6 +209,9 @@ def _build(path: Path) -> torch.nn.Module:
     """Build a model from a file. Not `clip.load`: it runs an archive's code, and fails on a state dict."""
     try:
         state_dict = read_state_dict(path)
+        if "visual.proj" in state_dict and "text_projection" not in state_dict:  # a picture side that shares our texts
+            tiny = torch.load(TINY_PATH, map_location="cpu", weights_only=True)
+            state_dict = {k: v for k, v in tiny.items() if not k.startswith("visual.")} | state_dict
         model = build_model(state_dict).float()
         model.load_state_dict(state_dict)  # again: build_model rounded the numbers to 16 bits
         return model

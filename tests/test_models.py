@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from clip.clip import _transform
-from clip.model import CLIP, AttentionPool2d, convert_weights
+from clip.model import CLIP, AttentionPool2d, VisionTransformer, convert_weights
 
 import helpers
 from conftest import IMAGES, ROOT
@@ -134,6 +134,17 @@ def test_a_state_dict_file_keeps_its_32_bits(random_vit, tmp_path):
     for mine, theirs in zip(random_vit.parameters(), model.parameters(), strict=True):
         assert torch.equal(mine, theirs)
     assert preprocess.transforms[0].size == 32
+
+
+def test_a_picture_side_alone_gets_the_text_side_of_tiny(tiny, tmp_path):
+    torch.manual_seed(0)
+    visual = VisionTransformer(64, 16, 64, 1, 1, 384)
+    torch.save({f"visual.{k}": v for k, v in visual.state_dict().items()}, tmp_path / "side.pt")
+    model, preprocess = helpers.load(tmp_path / "side.pt", device="cpu")
+    picture, text = preprocess(helpers.open_image(IMAGES / "cat.png"))[None], clip.tokenize("a cat")
+    with torch.no_grad():
+        assert torch.equal(model.encode_image(picture), visual.eval()(picture))
+        assert torch.equal(model.encode_text(text), tiny[0].encode_text(text))
 
 
 @pytest.fixture(scope="session")

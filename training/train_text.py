@@ -21,7 +21,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from training.get_data import data_folder
 from training.scenes import COLOURS
-from training.train import EMBEDDING, LARGE, LAYERS, WIDTH, Trainer, load_pictures, plain
+from training.train import EMBEDDING, LARGE, LAYERS, WIDTH, Pictures, Trainer, load_pictures, plain
 
 TEMPLATES = (
     "{}", "{}", "{}", "a {}", "the {}", "a picture of {}", "a picture of a {}", "a picture of the {}",
@@ -279,8 +279,9 @@ def align(model: CLIP, trainer: Trainer, phrases: Phrases, steps: int, batches: 
 
 
 @torch.no_grad()
-def calibrate(model: CLIP, trainer: Trainer, back, names: list[int]) -> float:
+def calibrate(model: CLIP, trainer: Trainer, back: Pictures) -> float:
     """Choose the logit scale under which the kept-back pictures' probabilities are most honest."""
+    names = trainer.pictures.name[trainer.pictures.weight > 0].unique().tolist()
     images = plain(back.pixels[LARGE][back.row], trainer.size)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         features = functional.normalize(
@@ -304,8 +305,14 @@ def export(model: CLIP, trainer: Trainer, scale: float, path: Path) -> None:
     visual = {f"visual.{name}": value for name, value in trainer.average.state_dict().items()}
     joined.load_state_dict(model.state_dict() | visual)
     joined.logit_scale.data.fill_(np.log(scale))
-    state = {k: v.half() if v.is_floating_point() and v.ndim else v for k, v in joined.state_dict().items()}
-    torch.save({k: v.contiguous() for k, v in state.items()}, path)
+    save_half(joined.state_dict(), path)
+
+
+def save_half(state: dict[str, torch.Tensor], path: Path) -> None:
+    """Write a state dict in half precision."""
+    halved = {k: v.half() if v.is_floating_point() and v.ndim else v for k, v in state.items()}
+    torch.save({k: v.contiguous() for k, v in halved.items()}, path)
+    scale = state["logit_scale"].exp()
     print(f"logit scale {scale:.0f}; wrote {path.name}, {path.stat().st_size / 1e6:.1f} MB", flush=True)
 
 
@@ -332,9 +339,7 @@ def main() -> None:
         trainer.refresh_statistics(30)
     trainer.average.eval()
     align(model, trainer, load_phrases(root), options.align_steps)
-    emoji = [i for i, w in enumerate(torch.zeros(len(pictures.names), dtype=torch.double)
-             .index_add_(0, pictures.name, pictures.weight).tolist()) if w > 0]  # fmt: skip
-    export(model, trainer, calibrate(model, trainer, back, emoji), output)
+    export(model, trainer, calibrate(model, trainer, back), output)
 
 
 if __name__ == "__main__":
