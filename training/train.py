@@ -20,7 +20,7 @@ import torch.distributed as dist
 from clip.model import ModifiedResNet
 from torch.nn import functional
 
-from training.augment import MEAN, STD, augment
+from training.augment import MEAN, STD, augment, half_precision
 from training.get_data import data_folder
 from training.render import DOODLES
 from training.scenes import COLOURS
@@ -277,7 +277,7 @@ class Trainer:
 
     def loss(self, batch, name: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Give the loss of a batch, and the part of it that is the choice among names."""
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with half_precision():
             features = self.visual(batch.images.contiguous(memory_format=torch.channels_last))
         return self.compare(functional.normalize(features.float(), dim=1), batch, name, self.targets(batch, name))
 
@@ -327,7 +327,7 @@ class Trainer:
             norm.momentum = None
         self.average.train()
         for _ in range(batches):
-            with torch.autocast("cpu", dtype=torch.bfloat16):
+            with half_precision():
                 self.average(self.draw_batch()[0].images.contiguous(memory_format=torch.channels_last))
         self.average.eval()
 
@@ -361,7 +361,7 @@ def plain(pixels: np.ndarray, size: int) -> torch.Tensor:
 def check(trainer: Trainer, back: Pictures) -> float:
     """Give the top-1 among all emoji names of the pictures that were kept back."""
     images = plain(back.pixels[LARGE][back.row], trainer.size)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with half_precision():
         features = torch.cat([trainer.average(part) for part in images.split(128)])
     emoji = trainer.pictures.name[trainer.pictures.weight > 0].unique()
     scores = features.float() @ trainer.pictures.features.T

@@ -19,6 +19,7 @@ from clip.model import CLIP
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from training.augment import half_precision
 from training.get_data import data_folder
 from training.scenes import COLOURS
 from training.train import EMBEDDING, LARGE, LAYERS, WIDTH, Pictures, Trainer, load_pictures, plain
@@ -116,7 +117,7 @@ def encode(model: CLIP, texts: list[str]) -> torch.Tensor:
     tokens = tokenize(texts)
     n = tokens.shape[1]
     # the plain attention: going back through the fused one takes longer than all the rest, for texts so short
-    with torch.autocast("cpu", dtype=torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
+    with half_precision(), sdpa_kernel(SDPBackend.MATH):
         words = functional.embedding(tokens, model.token_embedding.weight, sparse=True)
         x = (words + model.positional_embedding[:n]).permute(1, 0, 2)
         for block in model.transformer.resblocks:
@@ -206,7 +207,7 @@ def see_pictures(trainer: Trainer, batches: int) -> dict[str, torch.Tensor]:
     features, names, colours = [], [], []
 
     def look(images: torch.Tensor) -> torch.Tensor:
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with half_precision():
             return functional.normalize(
                 trainer.average(images.contiguous(memory_format=torch.channels_last)).float(), dim=1
             )
@@ -283,7 +284,7 @@ def calibrate(model: CLIP, trainer: Trainer, back: Pictures) -> float:
     """Choose the logit scale under which the kept-back pictures' probabilities are most honest."""
     names = trainer.pictures.name[trainer.pictures.weight > 0].unique().tolist()
     images = plain(back.pixels[LARGE][back.row], trainer.size)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with half_precision():
         features = functional.normalize(
             trainer.average(images.contiguous(memory_format=torch.channels_last)).float(), dim=1
         )

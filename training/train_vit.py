@@ -14,6 +14,7 @@ from clip.model import VisionTransformer, build_model
 from torch.nn import functional
 
 from helpers.models import TINY_PATH
+from training.augment import half_precision
 from training.get_data import data_folder
 from training.train import EMBEDDING, SMALL, Pictures, Trainer, check, main
 from training.train_text import calibrate, save_half
@@ -89,7 +90,7 @@ class Teacher:
     def __call__(self, images: torch.Tensor, chosen: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Give the rows (n, d), and two maps (n, count, channels) at the ``chosen`` (n, count) patches."""
         self.maps.clear()
-        with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.no_grad(), half_precision():
             rows = self.visual(images.contiguous(memory_format=torch.channels_last))
         maps, grid = [], SMALL // PATCH
         for output in self.maps:
@@ -194,7 +195,7 @@ class Student(Trainer):
         """
         chosen = choose_patches(batch.images, FEW if self.done < ALL_FROM else (SMALL // PATCH) ** 2)
         rows, maps = self.teacher(batch.images, chosen)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with half_precision():
             features, inner = encode(self.visual, batch.images, chosen)
             hints = [hint(inner[i]).float() for hint, i in zip(self.hints, HINTED, strict=True)]
         features = functional.normalize(features.float(), dim=1)
