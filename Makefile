@@ -44,7 +44,7 @@ api: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python -m benchmarks.run
 
 tiny: $(READY)
 	$(BIN)/python -m pip install --quiet --requirement training/requirements.txt

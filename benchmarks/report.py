@@ -1,6 +1,6 @@
 """Turn results.json into results.md: tables, and what was asked beside what was found.
 
-``python benchmarks/report.py`` writes it anew, as after a change of notes.md.
+``python -m benchmarks.report`` writes it anew, as after a change of notes.md.
 """
 
 import json

@@ -24,13 +24,13 @@ from pathlib import Path
 import faiss
 import numpy as np
 import torch
-from contenders import Contender, list_contenders
-from photographs import SIZES, write_photographs
-from report import write_report
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 import helpers
+from benchmarks.contenders import Contender, list_contenders
+from benchmarks.photographs import SIZES, write_photographs
+from benchmarks.report import write_report
 from helpers.models import emulates_bfloat16
 from helpers.store import FeatureStore
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 from PIL import Image
 
-from conftest import IMAGES, ROOT
+from tests.conftest import IMAGES, ROOT
 
 
 def example(*arguments, folder):

@@ -15,8 +15,8 @@ from clip.clip import _transform
 from clip.model import CLIP, AttentionPool2d, VisionTransformer, convert_weights
 
 import helpers
-from conftest import IMAGES, ROOT
 from helpers import models
+from tests.conftest import IMAGES, ROOT
 
 ARCHITECTURES = {
     "RN50": (1024, 224, (3, 4, 6, 3), 64, None, 77, 49408, 512, 8, 12),

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import helpers
-from conftest import IMAGES
+from tests.conftest import IMAGES
 
 matplotlib.use("Agg")
 FILES = [IMAGES / "maze1.jpeg", IMAGES / "cat.png", IMAGES / "dog.png"]

@@ -5,7 +5,6 @@ import gzip
 import hashlib
 import json
 import random
-import sys
 from pathlib import Path
 
 import clip
@@ -14,10 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import ROOT
-
-sys.path.append(str(ROOT))  # last: the root has a conftest, too
-
+from tests.conftest import ROOT
 from training import augment, evaluate, line_art, names, render, scenes, teach, train, train_text, train_vit
 
 SHAPES = ("circle", "square", "triangle", "star", "heart", "cross")
