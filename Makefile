@@ -3,6 +3,7 @@
 # make portable  every lesson as another processor would compute it
 # make lab   open the lessons in JupyterLab
 # make lessons  stamp the first cells and run all lessons anew, keeping their outputs
+# make api    write the page of the API anew out of the docstrings
 # make bench  measure the speed beside other libraries (20 minutes on a quiet machine; 4 GB of files)
 # make tiny  train the embedded model anew, or go on where that stopped (hours; see training/README.md)
 # Each of them first makes .venv when it is missing or pyproject.toml has changed.
@@ -12,7 +13,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: run test portable lab lessons bench tiny
+.PHONY: run test portable lab lessons api bench tiny
 
 run: $(READY)
 	$(BIN)/python example.py
@@ -31,6 +32,9 @@ lab: $(READY)
 lessons: $(READY)
 	$(BIN)/python notebooks/refresh.py
 	$(BIN)/python example.py --output .github/similarity.png
+
+api: $(READY)
+	$(BIN)/python tests/api_page.py
 
 bench: $(READY)
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'

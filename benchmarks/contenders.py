@@ -1,7 +1,6 @@
 """What a user would otherwise call, each with the same weights: a random ViT-B/32 in OpenAI's format."""
 
 import os
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -12,15 +11,16 @@ import numpy as np
 import onnxruntime
 import open_clip
 import torch
-from clip.clip import _tokenizer
-from clip.model import CLIP
+from peers import build_open_clip, build_transformers
 from PIL import Image
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.models import CLIPModel as SentenceCLIP
-from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTokenizer
+from transformers import CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTokenizer
 
 import helpers
-from helpers.forward import image_features, in_threads
+from helpers.forward import image_features
+from helpers.openai import CLIP, tokenizer
+from helpers.threads import in_threads
 
 BATCH = 32
 
@@ -101,23 +101,17 @@ def list_plain(model: torch.nn.Module, preprocess: Callable, device: str) -> lis
 
 def load_open_clip(state: dict[str, torch.Tensor], device: str) -> Contender:
     """open_clip takes OpenAI's state dict as it is."""
-    model, _, preprocess = open_clip.create_model_and_transforms("ViT-B-32-quickgelu", device=device)
-    model.load_state_dict(state)
-    model.eval()
-    return call_batches("open_clip", model, preprocess, open_clip.get_tokenizer("ViT-B-32-quickgelu"), device)
+    model, preprocess = build_open_clip(state)
+    return call_batches(
+        "open_clip", model.to(device), preprocess, open_clip.get_tokenizer("ViT-B-32-quickgelu"), device
+    )
 
 
 def load_transformers(state: dict[str, torch.Tensor], folder: Path, device: str) -> list[Contender]:
     """transformers, and sentence-transformers, which reads the folder that it saves."""
-    model = CLIPModel(
-        CLIPConfig(
-            text_config={"eos_token_id": 49407, "bos_token_id": 49406, "pad_token_id": 49407},
-            vision_config={"patch_size": 32},
-        )
-    )
-    model.load_state_dict(rename_for_transformers(state))
-    merges = list(_tokenizer.bpe_ranks)
-    processor = CLIPProcessor(CLIPImageProcessor(), CLIPTokenizer(vocab=_tokenizer.encoder, merges=merges))
+    model = build_transformers(state)
+    merges = list(tokenizer.bpe_ranks)
+    processor = CLIPProcessor(CLIPImageProcessor(), CLIPTokenizer(vocab=tokenizer.encoder, merges=merges))
     saved = folder / "transformers"
     model.save_pretrained(saved)
     processor.save_pretrained(saved)
@@ -151,40 +145,6 @@ def load_transformers(state: dict[str, torch.Tensor], folder: Path, device: str)
             lambda texts: sentence.encode(texts, **options),
         ),
     ]
-
-
-def rename_for_transformers(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Give OpenAI's weights the names of transformers, which keeps query, key and value apart."""
-    names = [
-        (r"^visual\.transformer\.resblocks", "vision_model.encoder.layers"),
-        (r"^transformer\.resblocks", "text_model.encoder.layers"),
-        (r"\.attn\.", ".self_attn."),
-        (r"\.ln_([12])\.", r".layer_norm\1."),
-        (r"\.mlp\.c_fc\.", ".mlp.fc1."),
-        (r"\.mlp\.c_proj\.", ".mlp.fc2."),
-        (r"^visual\.class_embedding", "vision_model.embeddings.class_embedding"),
-        (r"^visual\.conv1", "vision_model.embeddings.patch_embedding"),
-        (r"^visual\.positional_embedding", "vision_model.embeddings.position_embedding.weight"),
-        (r"^visual\.ln_pre", "vision_model.pre_layrnorm"),
-        (r"^visual\.ln_post", "vision_model.post_layernorm"),
-        (r"^visual\.proj$", "visual_projection.weight"),
-        (r"^text_projection$", "text_projection.weight"),
-        (r"^token_embedding", "text_model.embeddings.token_embedding"),
-        (r"^positional_embedding", "text_model.embeddings.position_embedding.weight"),
-        (r"^ln_final", "text_model.final_layer_norm"),
-    ]
-    renamed = {}
-    for name, value in state.items():
-        for old, new in names:
-            name = re.sub(old, new, name)
-        if "projection.weight" in name:
-            value = value.T
-        if ".in_proj_" in name:
-            for part, values in zip("qkv", value.chunk(3), strict=True):
-                renamed[name.replace("in_proj_", f"{part}_proj.")] = values
-        else:
-            renamed[name] = value
-    return renamed
 
 
 def load_onnx(model: torch.nn.Module, preprocess: Callable, folder: Path) -> Contender:

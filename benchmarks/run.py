@@ -223,15 +223,15 @@ def measure_start() -> dict:
 def measure_search(cache: Path, rows: int = 1_000_000, size: int = 512) -> dict:
     """(f) The ten best of a million rows, by `FolderIndex.search` and by faiss."""
     rng = np.random.default_rng(0)
-    place = cache / f"index {rows}"
+    place = cache / f"index of format 2, {rows} rows"
     store = FeatureStore(place, {}, size)
-    with store.lock():
-        store.prepare()
+    with store.writing():
         for start in range(len(store.row_of), rows, 50_000):
-            numbers = range(start, start + 50_000)
-            records = [{"path": f"{i:07}", "size": 1, "mtime_ns": 1, "sha256": str(i), "row": i} for i in numbers]
-            store.commit(helpers.normalize(rng.standard_normal((50_000, size), dtype=np.float32)), records)
-    index = helpers.FolderIndex(ROOT / "images")
+            features = helpers.normalize(rng.standard_normal((50_000, size), dtype=np.float32))
+            new = {str(start + i): row for i, row in enumerate(features)}
+            stamp = {"size": 1, "mtime_ns": 1, "ctime_ns": 1, "inode": 1}
+            store.commit([{"path": f"{int(i):07}", **stamp, "sha256": i} for i in new], new)
+    index = helpers.FolderIndex(ROOT / "images", *helpers.load())
     index.store = store
     flat = faiss.IndexFlatIP(size)
     flat.add(np.ascontiguousarray(store.features))

@@ -2,9 +2,7 @@
 
 import difflib
 import hashlib
-import urllib.error
 import urllib.request
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from os import PathLike
@@ -14,16 +12,8 @@ import clip
 import torch
 from torch import nn
 
-if not hasattr(clip, "tokenize"):
-    raise ImportError(
-        "the installed package 'clip' is not OpenAI's CLIP (PyPI's 'clip' is another project): "
-        "run `pip uninstall clip`, then install the one that README.md names"
-    )
-
-from clip.clip import _MODELS as OFFICIAL_URLS
-from clip.clip import _tokenizer as tokenizer  # noqa: F401 - encode takes it from here
-from clip.clip import _transform as clip_preprocess
-from clip.model import CLIP, ResidualAttentionBlock, VisionTransformer, build_model  # noqa: F401 - so does forward
+from helpers.checkpoint import read_state_dict, remember_file
+from helpers.openai import OFFICIAL_URLS, build_model, clip_preprocess, download
 
 TINY_PATH = Path(__file__).parent / "weights" / "tiny.pt"
 TINY_SHA256 = "23dbeb750fab3da28d47d2027cc25ebd74860e78fd0bea487a1f438e736c1847"
@@ -89,6 +79,9 @@ def load(
 ) -> tuple[torch.nn.Module, Callable]:
     """Load a model and its preprocessing: the very pair that `clip.load` gives.
 
+    The file is read as data: its tensors by their names, and nothing else. No code in it is run, be it a pickle's or
+    a TorchScript archive's, OpenAI's own included. The checksum of the file travels with the model.
+
     Args:
         name: a name of `available_models()`, or the path of a checkpoint: a state dict saved with
             `torch.save`, or a TorchScript archive such as OpenAI's files.
@@ -113,15 +106,22 @@ def load(
         raise ValueError(f"no such precision: {precision!r}; use {', '.join(map(repr, PRECISIONS))}")
     name = str(name)
     if name == "tiny":
-        model = _load_tiny()
+        path = TINY_PATH
     elif name in OFFICIAL_URLS:
-        model = _load_official(name, download_root)
+        path = _fetch(name, download_root)
     elif Path(name).is_file():
-        model = _load_checkpoint(Path(name))
+        path = Path(name)
     else:
         raise ValueError(_unknown_name(name))
-    model = model.to(device).eval()
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    if name == "tiny" and sha256 != TINY_SHA256:
+        raise ValueError(
+            f"{path} is damaged: its SHA-256 begins {sha256[:8]}, not {TINY_SHA256[:8]}; fetch the file again"
+        )
+    model = _build(path).to(device).eval()
     _set_precision(model, getattr(torch, precision))
+    remember_file(model, sha256)
     if warm_up:
         _warm_up(model, device)
     return model, clip_preprocess(model.visual.input_resolution)
@@ -166,25 +166,16 @@ def _unknown_name(name: str) -> str:
     return f"no model or file is called {name!r}{hint} The names are: {', '.join(names)}"
 
 
-def _load_tiny() -> torch.nn.Module:
-    found = hashlib.sha256(TINY_PATH.read_bytes()).hexdigest()
-    if found != TINY_SHA256:
-        raise ValueError(
-            f"{TINY_PATH} is damaged: its SHA-256 begins {found[:8]}, not {TINY_SHA256[:8]}; fetch the file again"
-        )
-    return _load_checkpoint(TINY_PATH)
-
-
-def _load_official(name: str, download_root: str | PathLike | None) -> torch.nn.Module:
-    """Fetch the file if it is missing, let `clip.load` check its SHA-256, and build it on the CPU."""
+def _fetch(name: str, download_root: str | PathLike | None) -> Path:
+    """Give the path of an official file, fetched if it is missing; clip checks its SHA-256 each time."""
     url = OFFICIAL_URLS[name]
     folder = Path(download_root).expanduser() if download_root else Path.home() / ".cache" / "clip"
     size = next(info.download_mib for info in available_models() if info.name == name)
     try:
         if not (folder / url.split("/")[-1]).is_file():
             urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=REACH_TIMEOUT_SECONDS).close()
-        model, _ = clip.load(name, device="cpu", download_root=str(folder))
-    except (OSError, EOFError) as error:
+        return Path(download(url, str(folder)))
+    except OSError as error:
         reason = getattr(error, "reason", None) or error
         raise ConnectionError(
             f"{name!r} ({size} MiB) is not on this machine and could not be fetched ({reason}): "
@@ -196,29 +187,17 @@ def _load_official(name: str, download_root: str | PathLike | None) -> torch.nn.
             f"the download of {name!r} is damaged ({error}): delete it from {folder} and load again, "
             "or use load('tiny'), which needs no network"
         ) from error
-    return model
 
 
-def _load_checkpoint(path: Path) -> torch.nn.Module:
-    """Build a model from a file. Not `clip.load`: it fails on a state dict (openai/CLIP#396)."""
+def _build(path: Path) -> torch.nn.Module:
+    """Build a model from a file. Not `clip.load`: it runs an archive's code, and fails on a state dict."""
     try:
-        if _is_torchscript(path):
-            state_dict = torch.jit.load(path, map_location="cpu").state_dict()
-        else:
-            state_dict = torch.load(path, map_location="cpu", weights_only=True)
-        state_dict = dict(state_dict)
+        state_dict = read_state_dict(path)
         model = build_model(state_dict).float()
         model.load_state_dict(state_dict)  # again: build_model rounded the numbers to 16 bits
         return model
     except KeyError as error:
         raise ValueError(f"{path} holds no CLIP state dict: it lacks {error}") from error
     except Exception as error:
-        first_line = str(error).strip().split("\n")[0]
-        raise ValueError(f"{path} is not a readable CLIP checkpoint: {first_line}") from error
-
-
-def _is_torchscript(path: Path) -> bool:
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(entry.endswith("/constants.pkl") for entry in archive.namelist())
+        reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+        raise ValueError(f"{path} is not a readable CLIP checkpoint: {reason}") from error

@@ -1,12 +1,15 @@
-"""The first cell, which all lessons share (test_lessons compares them), works on Colab."""
+"""The first cell, which all lessons share (test_lessons compares them), works on Colab, and all that follows too."""
 
 import json
 import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 from test_lessons import LESSONS, cells, refresh
 
 from conftest import ROOT
@@ -45,7 +48,19 @@ def test_first_cell_works_on_colab(colab):
     script.write_text(first + "\nimport helpers\nprint('HELPERS', helpers.__file__)\n")
     run = [sys.executable, "-m", "IPython", "--no-banner", "--colors=NoColor", str(script)]
     result = subprocess.run(run, cwd=content, env=environment, capture_output=True, text=True, check=False)
-    assert f"HELPERS {content}/course/helpers/__init__.py" in result.stdout, result.stdout + result.stderr
+    assert f"HELPERS {content / 'course' / 'helpers' / '__init__.py'}" in result.stdout, result.stdout + result.stderr
     install = json.loads(asked.read_text())
     assert install[:1] == ["install"]
     assert any(re.fullmatch(r"git\+https://github.com/openai/CLIP.git@[0-9a-f]{40}", word) for word in install)
+
+
+@pytest.mark.skipif("COLAB" not in os.environ, reason="runs every lesson again: set COLAB=1, see CONTRIBUTING")
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_a_lesson_runs_from_an_empty_folder(path, colab):
+    """With the `helpers` and the pictures that its first cell fetched."""
+    content, environment, _ = colab
+    lesson = nbformat.read(path, as_version=4)
+    lesson.cells.append(nbformat.v4.new_code_cell("import helpers\nprint(helpers.__file__)"))
+    place = {"metadata": {"path": str(content)}}
+    NotebookClient(lesson, timeout=300, kernel_name="python3", resources=place).execute(env=environment)
+    assert Path(lesson.cells[-1].outputs[-1].text.strip()) == content / "course" / "helpers" / "__init__.py"
