@@ -10,13 +10,17 @@ from helpers.images import ImageSource, open_image
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-FEW = 6
-FEW_COLUMN_INCHES, MANY_COLUMN_INCHES, ROW_INCHES = 1.3, 0.5, 0.36
+COLUMN_INCHES = {6: 1.3, 12: 0.5}  # for up to so many columns
+ROW_INCHES = MANY_COLUMN_INCHES = 0.36  # beyond, cells are square and too small for numbers
+MANY_LABEL_SIZE = 14  # in points: such a wide figure is shown smaller than it is
 PICTURE_HEIGHT = 1.6  # of the column's width
+DARK = 0.43  # below this part of viridis, white is read more easily than black
 
 
 def plot_similarity(similarity: np.ndarray, texts: Sequence[str], images: Sequence[ImageSource]) -> "Axes":
     """Draw ``similarity[text_i, img_j]`` as a heatmap, with the pictures on its top edge.
+
+    The numbers stand in the cells. Where a dozen columns are not enough, a scale of the colours stands beside them.
 
     Args:
         similarity: ``(texts, images)``.
@@ -36,16 +40,21 @@ def plot_similarity(similarity: np.ndarray, texts: Sequence[str], images: Sequen
         raise ValueError(
             f"similarity has shape {similarity.shape}, but there are {len(texts)} texts and {len(images)} images"
         )
-    column = FEW_COLUMN_INCHES if len(images) <= FEW else MANY_COLUMN_INCHES
+    column = next((width for most, width in COLUMN_INCHES.items() if len(images) <= most), MANY_COLUMN_INCHES)
     heights = (column * PICTURE_HEIGHT, ROW_INCHES * len(texts))
     figure, (top, axes) = plt.subplots(
         nrows=2, figsize=(column * len(images), sum(heights)), height_ratios=heights, gridspec_kw={"hspace": 0}
     )
-    axes.imshow(similarity, cmap="viridis", aspect="auto")
+    heatmap = axes.imshow(similarity, cmap="viridis", aspect="auto")
     axes.set_yticks(range(len(texts)), texts)
     axes.tick_params(bottom=False, labelbottom=False, left=False)
     axes.spines[:].set_visible(False)
-    _write_numbers(axes, similarity)
+    if len(images) <= max(COLUMN_INCHES):
+        _write_numbers(axes, similarity)
+    else:
+        axes.tick_params(labelsize=MANY_LABEL_SIZE)
+        scale = figure.colorbar(heatmap, ax=(top, axes), fraction=0.03, pad=0.02)
+        scale.ax.tick_params(labelsize=MANY_LABEL_SIZE)
     _lay_pictures(top, images)
     return axes
 
@@ -82,9 +91,9 @@ def plot_occlusion(image: ImageSource, occlusion_map: np.ndarray, axes: "Axes | 
 
 
 def _write_numbers(axes: "Axes", similarity: np.ndarray) -> None:
-    middle = (similarity.min() + similarity.max()) / 2
+    low, high = similarity.min(), similarity.max()
     for (i, j), value in np.ndenumerate(similarity):
-        colour = "white" if value < middle else "black"
+        colour = "white" if value - low <= DARK * (high - low) else "black"
         axes.text(j, i, f"{value.round(2) + 0.0:.2f}", ha="center", va="center", color=colour, size=9)
 
 

@@ -30,10 +30,30 @@ def test_every_picture_stands_over_its_column():
     assert len(top.images) == len(FILES)
 
 
-def test_numbers_stand_out_from_their_cell():
-    axes = helpers.plot_similarity(SIMILARITY, ["maze", "cat"], FILES)
-    assert axes.texts[0].get_color() == "black"
-    assert axes.texts[2].get_color() == "white"
+def luminance(rgb):
+    """As WCAG 2 defines it."""
+    rgb = np.asarray(rgb)
+    return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722]
+
+
+@pytest.mark.parametrize("values", [np.linspace(-0.2, 0.6, 101), [0.3]])
+def test_numbers_stand_out_from_their_cell(values):
+    """By a contrast of 4.5 at least, as WCAG asks of text."""
+    axes = helpers.plot_similarity(np.reshape(values, (-1, 1)), ["a text"] * len(values), FILES[:1])
+    cells = axes.images[0].to_rgba(axes.images[0].get_array())[:, 0, :3]
+    for text, cell in zip(axes.texts, cells, strict=True):
+        dark, light = sorted([luminance(matplotlib.colors.to_rgb(text.get_color())), luminance(cell)])
+        assert (light + 0.05) / (dark + 0.05) >= 4.5
+
+
+@pytest.mark.parametrize(("columns", "numbers"), [(12, True), (13, False)])
+def test_beyond_a_dozen_columns_a_scale_of_the_colours_takes_the_place_of_numbers(columns, numbers):
+    axes = helpers.plot_similarity(np.zeros((2, columns)), ["maze", "cat"], FILES[:1] * columns)
+    assert len(axes.texts) == (2 * columns if numbers else 0)
+    assert len(axes.figure.axes) == (2 if numbers else 3)
+    assert axes.get_yticklabels()[0].get_size() == (10 if numbers else 14)
+    top = axes.figure.axes[0].get_position()
+    assert np.allclose([top.x0, top.x1], [axes.get_position().x0, axes.get_position().x1])
 
 
 def test_shape_must_fit():

@@ -12,10 +12,10 @@ README = (ROOT / "README.md").read_text()
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
-def test_every_lesson_stands_in_the_table_with_its_badge(path):
+def test_every_lesson_stands_in_the_table_with_its_link_to_colab(path):
     (row,) = [line for line in README.splitlines() if line.startswith(f"| {int(path.stem[:2])} |")]
     assert f"](notebooks/{path.name})" in row
-    assert refresh.badge(path.name) in row
+    assert f"]({refresh.colab_address(path.name)})" in row
 
 
 def test_minutes_are_those_of_the_lessons():
