@@ -4,6 +4,7 @@
 # make lab   open the lessons in JupyterLab
 # make lessons  stamp the first cells and run all lessons anew, keeping their outputs
 # make api    write the page of the API anew out of the docstrings
+# make address URL=https://…  say where the project is published
 # make bench  measure the speed beside other libraries (20 minutes on a quiet machine; 4 GB of files)
 # make tiny  train the embedded model anew, or go on where that stopped (hours; see training/README.md)
 # Each of them first makes .venv when it is missing or pyproject.toml has changed.
@@ -13,7 +14,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: run test portable lab lessons api bench tiny
+.PHONY: run test portable lab lessons address api bench tiny
 
 run: $(READY)
 	$(BIN)/python example.py
@@ -27,11 +28,16 @@ portable: $(READY)
 	$(BIN)/python tests/portable.py $(SEEDS)
 
 lab: $(READY)
-	$(BIN)/python -m jupyter lab --notebook-dir=. notebooks/01-list-models.ipynb
+	$(BIN)/python -m jupyter lab --allow-root --notebook-dir=. --LabApp.news_url=None \
+		--LabApp.default_url=/lab/tree/notebooks/00-first-five-minutes.ipynb
 
 lessons: $(READY)
 	$(BIN)/python notebooks/refresh.py
-	$(BIN)/python example.py --output .github/similarity.png
+	cd images && ../$(BIN)/python ../example.py cat.png bird.png car.png pizza.png rocket.png maze1.jpeg --output ../.github/similarity.png \
+		--texts "a cat" "a blue bird" "something to drive" "something to eat" "a rocket" "a maze"
+
+address: $(READY)
+	$(BIN)/python notebooks/refresh.py --address $(URL)
 
 api: $(READY)
 	$(BIN)/python tests/api_page.py

@@ -18,7 +18,7 @@ from helpers.encode import encode_images, encode_texts, progress_bar, rows_or_er
 from helpers.folder import encode_new, walk
 from helpers.images import ImageSource, open_image
 from helpers.journal import Record
-from helpers.store import FeatureStore
+from helpers.store import UNSEEN, FeatureStore
 
 
 class Match(NamedTuple):
@@ -43,9 +43,9 @@ class FolderIndex:
 
     The index lives in ``FOLDER/.clip-index/KEY``, in standard files that `helpers.journal` describes. The key is made
     of the model's weights, its precision, its preprocessing and the way of decoding, so two of these never mix. A kill
-    costs the batches in work, two at most, and a resumed update goes on with the very batches that an uninterrupted
-    one has. Damage is noticed: `search` refuses, and `update` encodes anew what is lost. To start afresh, delete the
-    folder of the index. Features are held in memory: a million rows of 512 take 2 GB. One object serves one thread.
+    costs two batches at most, and a resumed update goes on with the very batches that an uninterrupted one has. Damage
+    is noticed: `search` refuses, and `update` encodes anew what is lost. To start afresh, delete the folder of the
+    index. Features are held in memory: a million rows of 512 take 2 GB. One object serves one thread.
 
     Attributes:
         folder: the absolute path.
@@ -68,8 +68,7 @@ class FolderIndex:
             folder: of the pictures.
             model: from `load` or `clip.load`.
             preprocess: the transform that came with it.
-            index_folder: where the index shall live instead, as for a folder that can't be written.
-                It may hold the indexes of several folders.
+            index_folder: where the index shall live instead. It may hold the indexes of several folders.
             batch_size: pictures that are encoded and saved together.
             exact: as in `encode_images`.
 
@@ -81,8 +80,7 @@ class FolderIndex:
         self.folder = _existing(Path(folder).absolute())
         self.model, self.preprocess, self.batch_size, self.exact = model, preprocess, batch_size, exact
         made_by = _made_by(model, preprocess, exact)
-        place = _home(self.folder, index_folder) / _key(made_by)
-        self.store = FeatureStore(place, made_by, model.text_projection.shape[1])
+        self.store = FeatureStore(_place(self.folder, index_folder, made_by), made_by, model.text_projection.shape[1])
 
     @property
     def broken(self) -> dict[str, str]:
@@ -92,8 +90,8 @@ class FolderIndex:
     def update(self, progress: bool = True) -> Changes:
         """Bring the index up to date with the folder.
 
-        A file is opened only if its size, its times of change or its place on the disk are not those in the index.
-        It is encoded only if its content is new. After an interruption, call it again.
+        A file is opened only if its size, times of change or place on the disk are not those in the index, and encoded
+        only if its content is new. After an interruption, call it again.
 
         Args:
             progress: show a bar when the work takes longer than two seconds.
@@ -113,10 +111,9 @@ class FolderIndex:
             known, found = self.store.files, dict(walk(self.folder))
             gone: list[Record] = [{"path": path, "gone": True} for path in known if path not in found]
             self.store.commit(gone, {})
-            pending = [path for path in sorted(found) if path not in known or known[path].stamp != found[path]]
-            files = ((path, found[path]) for path in pending)
+            pending = [(path, found[path]) for path in sorted(found) if found[path] != known.get(path, UNSEEN).stamp]
             with progress_bar(pending, "pictures", progress) as bar:
-                for records, rows in encode_new(self.folder, files, self.store.row_of, encode, self.batch_size):
+                for records, rows in encode_new(self.folder, pending, self.store.row_of, encode, self.batch_size):
                     self.store.commit(records, rows)
                     broken = sum("error" in record for record in records)
                     kinds.update(encoded=len(rows), broken=broken, known=len(records) - broken - len(rows))
@@ -156,9 +153,7 @@ class FolderIndex:
         """Encode the question: ``(d,)``, of length 1."""
         if text is None and picture is None:
             raise ValueError("give a text, a picture, or both")
-        parts = []
-        if text is not None:
-            parts.append(encode_texts(self.model, [text], progress=False)[0])
+        parts = [] if text is None else [encode_texts(self.model, [text], progress=False)[0]]
         if picture is not None:
             parts.append(encode_images(self.model, self.preprocess, [picture], progress=False, exact=self.exact)[0])
         return normalize(normalize(np.array(parts)).sum(axis=0))
@@ -170,27 +165,24 @@ def _existing(folder: Path) -> Path:
     return folder
 
 
-def _home(folder: Path, index_folder: str | PathLike | None) -> Path:
-    """Choose where the indexes of a folder live."""
-    if index_folder is None:
-        return folder / ".clip-index"
-    return Path(index_folder).absolute() / f"{folder.name}-{_sha256(bytes(folder.resolve()))[:8]}"
+def _place(folder: Path, index_folder: str | PathLike | None, made_by: Record) -> Path:
+    """Choose where an index lives: below the folder or elsewhere, by what its features depend on."""
+    home = folder / ".clip-index"
+    if index_folder is not None:
+        home = Path(index_folder).absolute() / f"{folder.name}-{_sha256(bytes(folder.resolve()))[:8]}"
+    key = f"{made_by['model_sha256'][:12]}-{made_by['precision']}-{made_by['preprocess_sha256'][:12]}"
+    return home / (key if made_by["decoding"] == "reduced" else f"{key}-exact")
 
 
 def _made_by(model: torch.nn.Module, preprocess: Callable, exact: bool) -> Record:
     """Tell what the features depend on. The preprocessing is known by what it makes of one picture."""
-    sample = Image.fromarray((np.arange(53 * 71 * 4) * 7919 % 251).astype(np.uint8).reshape(53, 71, 4), "RGBA")
+    sample = Image.fromarray((np.arange(53 * 71 * 4) * 7919 % 251).astype(np.uint8).reshape(53, 71, 4))
     return {
         "model_sha256": weights_sha256(model),
         "precision": str(model.dtype).removeprefix("torch."),
         "preprocess_sha256": _sha256(preprocess(open_image(sample)).numpy().tobytes()),
         "decoding": "exact" if exact else "reduced",
     }
-
-
-def _key(made_by: Record) -> str:
-    key = f"{made_by['model_sha256'][:12]}-{made_by['precision']}-{made_by['preprocess_sha256'][:12]}"
-    return key if made_by["decoding"] == "reduced" else f"{key}-exact"
 
 
 def _sha256(content: bytes) -> str:

@@ -33,6 +33,9 @@ class Known(NamedTuple):
     error: str | None
 
 
+UNSEEN = Known(None, None, None)
+
+
 class FeatureStore:
     """Features of files, and which file has which. Only ever appended to, a batch at a time.
 

@@ -3,6 +3,7 @@
     python notebooks/refresh.py            all lessons
     python notebooks/refresh.py 03 06      only these
     python notebooks/refresh.py --stamp    stamp only, run nothing
+    python notebooks/refresh.py --address URL  say where it is published
 
 The public address stands in one place: Repository, under [project.urls] in
 pyproject.toml. The commit of the official clip stands in environment.yml.
@@ -59,12 +60,12 @@ def colab_address(name: str) -> str:
 
 
 def colab_link(name: str) -> str:
-    """Write a link to Colab that names the lesson; a badge needs a network."""
+    """Write a link that names the lesson; a badge needs a network."""
     return f"[Open lesson {int(name[:2])} in Colab]({colab_address(name)})"
 
 
 def metadata() -> dict:
-    """Write what JupyterLab would: a lesson that was only opened is the same."""
+    """Write what JupyterLab would, so that opening changes nothing."""
     kernel = get_kernel_dict()
     spec = {key: kernel[key] for key in ("display_name", "language")}
     return {
@@ -74,7 +75,7 @@ def metadata() -> dict:
 
 
 def stamp(path: Path) -> nbformat.NotebookNode:
-    """Bring what all lessons share up to date: link, first cell, metadata."""
+    """Bring up to date what all share: link, first cell, metadata."""
     notebook = nbformat.read(path, as_version=4)
     cells = notebook.cells
     first_code = next(cell for cell in cells if cell.cell_type == "code")
@@ -88,7 +89,7 @@ def stamp(path: Path) -> nbformat.NotebookNode:
 
 
 def run(notebook: nbformat.NotebookNode) -> None:
-    """Run a lesson in a fresh kernel, and drop what differs from run to run."""
+    """Run a lesson in a fresh kernel; drop what differs between runs."""
     NotebookClient(
         notebook,
         timeout=300,
@@ -108,7 +109,7 @@ def run(notebook: nbformat.NotebookNode) -> None:
 
 
 def is_progress_bar(output: nbformat.NotebookNode) -> bool:
-    """Tell a slow machine's bar from a warning that the author should see."""
+    """Tell a slow machine's bar from a warning for the author."""
     return output.get("name") == "stderr" and (
         not output.text.strip()
         or "it/s" in output.text
@@ -117,7 +118,7 @@ def is_progress_bar(output: nbformat.NotebookNode) -> bool:
 
 
 def stamp_readme() -> None:
-    """Bring the links to Colab in README.md up to date, whatever they show."""
+    """Bring the links to Colab in README.md up to date."""
     readme = ROOT / "README.md"
     link = rf"\]\({re.escape(COLAB)}[^)]*/notebooks/([^)/]+\.ipynb)\)"
     text = re.sub(
@@ -128,8 +129,23 @@ def stamp_readme() -> None:
     readme.write_text(text, encoding="utf-8", newline="\n")
 
 
+def publish(new: str) -> None:
+    """Change the public address, and stamp all that tells it."""
+    if not re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", new):
+        sys.exit(
+            f"{new!r} is no address like https://github.com/you/clip-encoders"
+        )
+    old = address()
+    for path in (ROOT / "pyproject.toml", ROOT / "README.md"):
+        text = path.read_text(encoding="utf-8").replace(old, new)
+        path.write_text(text, encoding="utf-8", newline="\n")
+    main(["--stamp"])
+
+
 def main(arguments: list[str]) -> None:
     """Refresh the lessons that the arguments choose."""
+    if arguments[:1] == ["--address"]:
+        return publish(arguments[1] if arguments[1:] else "")
     numbers = tuple(
         argument for argument in arguments if argument != "--stamp"
     )
