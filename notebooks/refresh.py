@@ -61,7 +61,8 @@ def colab_address(name: str) -> str:
 
 def colab_link(name: str) -> str:
     """Write a link that names the lesson; a badge needs a network."""
-    return f"[Open lesson {int(name[:2])} in Colab]({colab_address(name)})"
+    link = f"[Open lesson {int(name[:2])} in Colab]({colab_address(name)})"
+    return f"{link} · [Glossary](../GLOSSARY.md)"
 
 
 def metadata() -> dict:
@@ -80,7 +81,7 @@ def stamp(path: Path) -> nbformat.NotebookNode:
     cells = notebook.cells
     first_code = next(cell for cell in cells if cell.cell_type == "code")
     first_code.source = setup_cell()
-    link = rf"^\[.*\]\({re.escape(COLAB)}.*\)$"
+    link = rf"^\[.*\]\({re.escape(COLAB)}.*$"
     cells[0].source = re.sub(
         link, colab_link(path.name), cells[0].source, flags=re.M
     )
