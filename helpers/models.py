@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from helpers.checkpoint import read_state_dict, remember_file
-from helpers.openai import OFFICIAL_URLS, build_model, clip_preprocess, download
+from helpers.openai import CLIP, OFFICIAL_URLS, build_model, clip_preprocess, download
 
 TINY_PATH = Path(__file__).parent / "weights" / "tiny.pt"
 TINY_SHA256 = "23dbeb750fab3da28d47d2027cc25ebd74860e78fd0bea487a1f438e736c1847"
@@ -76,7 +76,7 @@ def load(
     download_root: str | PathLike | None = None,
     precision: str | None = None,
     warm_up: bool = False,
-) -> tuple[torch.nn.Module, Callable]:
+) -> tuple[CLIP, Callable]:
     """Load a model and its preprocessing: the very pair that `clip.load` gives.
 
     The file is read as data: its tensors by their names, and nothing else. No code in it is run, be it a pickle's or
@@ -127,7 +127,7 @@ def load(
     return model, clip_preprocess(model.visual.input_resolution)
 
 
-def _set_precision(model: torch.nn.Module, precision: torch.dtype) -> None:
+def _set_precision(model: CLIP, precision: torch.dtype) -> None:
     """Convert what `clip.model.convert_weights` converts: all that multiplies, and no normalization."""
     for part in model.modules():
         if isinstance(part, (nn.Conv2d, nn.Linear, nn.MultiheadAttention)):
@@ -137,7 +137,7 @@ def _set_precision(model: torch.nn.Module, precision: torch.dtype) -> None:
                 getattr(part, name).data = getattr(part, name).data.to(precision)
 
 
-def _warm_up(model: torch.nn.Module, device: torch.device) -> None:
+def _warm_up(model: CLIP, device: torch.device) -> None:
     """Let torch fetch its kernels and its memory."""
     resolution = model.visual.input_resolution
     with torch.inference_mode():
@@ -189,7 +189,7 @@ def _fetch(name: str, download_root: str | PathLike | None) -> Path:
         ) from error
 
 
-def _build(path: Path) -> torch.nn.Module:
+def _build(path: Path) -> CLIP:
     """Build a model from a file. Not `clip.load`: it runs an archive's code, and fails on a state dict."""
     try:
         state_dict = read_state_dict(path)
