@@ -120,13 +120,20 @@ class FolderIndex:
                     bar.update(len(records))
         return Changes(kinds["encoded"], kinds["known"], kinds["broken"], len(gone), len(found) - len(pending))
 
-    def search(self, text: str | None = None, picture: ImageSource | None = None, k: int = 10) -> list[Match]:
+    def search(
+        self,
+        text: str | None = None,
+        picture: ImageSource | None = None,
+        k: int = 10,
+        above: float | None = None,
+    ) -> list[Match]:
         """Find the pictures that fit best. All are compared; the result is exact.
 
         Args:
             text: what to look for.
             picture: a path or a PIL image, from anywhere. With a text: their rows of length 1 are added.
             k: how many; a smaller folder gives fewer.
+            above: a threshold; only scores above it count, so there may be fewer than ``k``, or none.
 
         Returns:
             The best first; of equal scores, the path that is first in the alphabet.
@@ -147,7 +154,8 @@ class FolderIndex:
         scores = (self.store.features @ self._query(text, picture))[rows]
         near = np.flatnonzero(scores >= np.partition(scores, -k)[-k])
         best, scores = top_k(scores[None, near].clip(-1, 1), k)
-        return [Match(self.folder / paths[i], float(score)) for i, score in zip(near[best[0]], scores[0], strict=True)]
+        found = zip(near[best[0]], scores[0], strict=True)
+        return [Match(self.folder / paths[i], float(score)) for i, score in found if above is None or score > above]
 
     def _query(self, text: str | None, picture: ImageSource | None) -> np.ndarray:
         """Encode the question: ``(d,)``, of length 1."""
