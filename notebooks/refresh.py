@@ -33,6 +33,8 @@ if "google.colab" in sys.modules:
     sys.path.insert(0, "course")
 
 MODEL = os.environ.get("CLIP_MODEL", "tiny")"""
+# GitHub shows no widgets: a lesson falls back on a picture, which is kept
+NO_WIDGETS = "import sys; sys.modules['ipywidgets'] = None"
 COLAB = "https://colab.research.google.com/github"
 
 
@@ -59,12 +61,12 @@ def colab_address(name: str) -> str:
 
 
 def colab_link(name: str) -> str:
-    """Write a link to Colab that names the lesson; a badge needs a network."""
+    """Write a link that names the lesson; a badge would need a network."""
     return f"[Open lesson {int(name[:2])} in Colab]({colab_address(name)})"
 
 
 def metadata() -> dict:
-    """Write what JupyterLab would: a lesson that was only opened is the same."""
+    """Write what JupyterLab writes, so that opening changes nothing."""
     kernel = get_kernel_dict()
     spec = {key: kernel[key] for key in ("display_name", "language")}
     return {
@@ -74,7 +76,7 @@ def metadata() -> dict:
 
 
 def stamp(path: Path) -> nbformat.NotebookNode:
-    """Bring what all lessons share up to date: link, first cell, metadata."""
+    """Bring up to date what all share: link, first cell, metadata."""
     notebook = nbformat.read(path, as_version=4)
     cells = notebook.cells
     first_code = next(cell for cell in cells if cell.cell_type == "code")
@@ -88,12 +90,13 @@ def stamp(path: Path) -> nbformat.NotebookNode:
 
 
 def run(notebook: nbformat.NotebookNode) -> None:
-    """Run a lesson in a fresh kernel, and drop what differs from run to run."""
+    """Run a lesson in a fresh kernel; drop what differs between runs."""
     NotebookClient(
         notebook,
         timeout=300,
         kernel_name="python3",
         coalesce_streams=True,
+        extra_arguments=[f"--IPKernelApp.exec_lines={NO_WIDGETS}"],
         resources={"metadata": {"path": NOTEBOOKS}},
     ).execute()
     notebook.metadata = nbformat.from_dict(metadata())
@@ -108,7 +111,7 @@ def run(notebook: nbformat.NotebookNode) -> None:
 
 
 def is_progress_bar(output: nbformat.NotebookNode) -> bool:
-    """Tell a slow machine's bar from a warning that the author should see."""
+    """Tell the bar of a slow machine from a warning for the author."""
     return output.get("name") == "stderr" and (
         not output.text.strip()
         or "it/s" in output.text
@@ -117,7 +120,7 @@ def is_progress_bar(output: nbformat.NotebookNode) -> bool:
 
 
 def stamp_readme() -> None:
-    """Bring the links to Colab in README.md up to date, whatever they show."""
+    """Bring the links to Colab in README.md up to date."""
     readme = ROOT / "README.md"
     link = rf"\]\({re.escape(COLAB)}[^)]*/notebooks/([^)/]+\.ipynb)\)"
     text = re.sub(
