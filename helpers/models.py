@@ -197,12 +197,12 @@ def _fetch(name: str, download_root: str | PathLike | None) -> Path:
             f"{name!r} ({size} MiB) is not on this machine and could not be fetched ({reason}): "
             f"download {url} elsewhere and put it into {folder}, "
             "or use load('tiny'), which needs no network"
-        ) from error
+        ) from None  # the message says it all
     except RuntimeError as error:
         raise ConnectionError(
             f"the download of {name!r} is damaged ({error}): delete it from {folder} and load again, "
             "or use load('tiny'), which needs no network"
-        ) from error
+        ) from None  # the message says it all
 
 
 def _build(path: Path) -> CLIP:
