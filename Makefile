@@ -4,8 +4,9 @@
 # make lab   open the lessons in JupyterLab
 # make lessons  stamp the first cells and run all lessons anew, keeping their outputs
 # make api    write the page of the API anew out of the docstrings
+# make address URL=https://…  say where the project is published
 # make bench  measure the speed beside other libraries (20 minutes on a quiet machine; 4 GB of files)
-# make tiny  train the embedded model anew, or go on where that stopped (hours; see training/README.md)
+# make tiny  train the embedded models anew, or go on where that stopped (hours; see training/README.md)
 # Each of them first makes .venv when it is missing or pyproject.toml has changed.
 
 PYTHON ?= python3
@@ -13,7 +14,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: run test portable lab lessons api bench tiny
+.PHONY: run test portable lab lessons address api bench tiny
 
 run: $(READY)
 	$(BIN)/python example.py
@@ -27,18 +28,23 @@ portable: $(READY)
 	$(BIN)/python tests/portable.py $(SEEDS)
 
 lab: $(READY)
-	$(BIN)/python -m jupyter lab --notebook-dir=. notebooks/01-list-models.ipynb
+	$(BIN)/python -m jupyter lab --allow-root --notebook-dir=. --LabApp.news_url=None \
+		--LabApp.default_url=/lab/tree/notebooks/00-first-five-minutes.ipynb
 
 lessons: $(READY)
 	$(BIN)/python notebooks/refresh.py
-	$(BIN)/python example.py --output .github/similarity.png
+	cd images && ../$(BIN)/python ../example.py cat.png bird.png car.png pizza.png rocket.png maze1.jpeg --output ../.github/similarity.png \
+		--texts "a cat" "a blue bird" "something to drive" "something to eat" "a rocket" "a maze"
+
+address: $(READY)
+	$(BIN)/python notebooks/refresh.py --address $(URL)
 
 api: $(READY)
 	$(BIN)/python tests/api_page.py
 
 bench: $(READY)
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python -m benchmarks.run
 
 tiny: $(READY)
 	$(BIN)/python -m pip install --quiet --requirement training/requirements.txt
@@ -47,7 +53,10 @@ tiny: $(READY)
 	$(BIN)/python -m training.teach
 	$(BIN)/python -m training.train --pictures 6400000
 	$(BIN)/python -m training.train_text --steps 2000 --align-steps 600
-	$(BIN)/python -m training.evaluate $${TINY_DIR:-$$HOME/.cache/clip-course/training}/tiny.pt
+	$(BIN)/python -m training.train_vit --pictures 400000
+	for name in tiny tiny-vit; do \
+		$(BIN)/python -m training.evaluate $${TINY_DIR:-$$HOME/.cache/clip-course/training}/$$name.pt || exit 1; \
+	done
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -11,16 +11,16 @@ import numpy as np
 import onnxruntime
 import open_clip
 import torch
-from clip.clip import _tokenizer
-from clip.model import CLIP
-from peers import build_open_clip, build_transformers
 from PIL import Image
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.models import CLIPModel as SentenceCLIP
 from transformers import CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTokenizer
 
 import helpers
-from helpers.forward import image_features, in_threads
+from benchmarks.peers import build_open_clip, build_transformers
+from helpers.forward import image_features
+from helpers.openai import CLIP, tokenizer
+from helpers.threads import in_threads
 
 BATCH = 32
 
@@ -94,8 +94,8 @@ def list_plain(model: torch.nn.Module, preprocess: Callable, device: str) -> lis
 
     return [
         call_batches("clip, in batches", model, preprocess, clip.tokenize, device),
-        Contender("the seed's lines, one at a time", lambda paths: np.concatenate([one_stack([p]) for p in paths])),
-        Contender("the seed's lines, one stack", one_stack),
+        Contender("a tutorial's lines, one at a time", lambda paths: np.concatenate([one_stack([p]) for p in paths])),
+        Contender("a tutorial's lines, one stack", one_stack),
     ]
 
 
@@ -110,8 +110,8 @@ def load_open_clip(state: dict[str, torch.Tensor], device: str) -> Contender:
 def load_transformers(state: dict[str, torch.Tensor], folder: Path, device: str) -> list[Contender]:
     """transformers, and sentence-transformers, which reads the folder that it saves."""
     model = build_transformers(state)
-    merges = list(_tokenizer.bpe_ranks)
-    processor = CLIPProcessor(CLIPImageProcessor(), CLIPTokenizer(vocab=_tokenizer.encoder, merges=merges))
+    merges = list(tokenizer.bpe_ranks)
+    processor = CLIPProcessor(CLIPImageProcessor(), CLIPTokenizer(vocab=tokenizer.encoder, merges=merges))
     saved = folder / "transformers"
     model.save_pretrained(saved)
     processor.save_pretrained(saved)

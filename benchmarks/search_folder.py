@@ -1,6 +1,6 @@
 """Index thousands of pictures, kill the work five times, and see what it costs.
 
-python benchmarks/search_folder.py
+python -m benchmarks.search_folder
 
 Checks that the killed and resumed index equals an uninterrupted one bit for bit, then prints the seconds of an
 update of the unchanged folder, and the peak memory for 500 and for 4,000 pictures.
@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from PIL import Image, ImageChops
 
-from helpers import FolderIndex, drawings
+from helpers import FolderIndex, drawings, load
 
 COLOURS = ["tomato", "royalblue", "gold", "seagreen", "orchid", "lightgrey", "black", "white"]
 
@@ -38,7 +38,7 @@ def write_pictures(folder: Path, count: int) -> Path:
 def update(folder: Path, place: Path) -> None:
     """Bring an index up to date, as a process of its own does."""
     torch.set_num_threads(2)
-    FolderIndex(folder, index_folder=place).update(progress=False)
+    FolderIndex(folder, *load(), place).update(progress=False)
 
 
 def measure(folder: Path, place: Path, answer: multiprocessing.connection.Connection) -> None:
@@ -49,8 +49,8 @@ def measure(folder: Path, place: Path, answer: multiprocessing.connection.Connec
 
 def files(folder: Path, place: Path) -> dict[str, bytes]:
     """Read the files of an index."""
-    index = FolderIndex(folder, index_folder=place)
-    return {file.name: file.read_bytes() for file in index.store.place.iterdir() if file.name != "lock"}
+    index = FolderIndex(folder, *load(), place)
+    return {name: (index.store.place / name).read_bytes() for name in ("features.npy", "files.jsonl")}
 
 
 def indexed(place: Path) -> int:
@@ -85,12 +85,12 @@ def main() -> None:
     update(pictures, root / "killed")
     print("bit for bit the same:", files(pictures, root / "killed") == files(pictures, root / "whole"), flush=True)
 
-    index = FolderIndex(pictures, index_folder=root / "whole")
+    index = FolderIndex(pictures, *load(), root / "whole")
     start = time.perf_counter()
     changes = index.update()
     print(f"unchanged: {changes} in {time.perf_counter() - start:.3f} s", flush=True)
     start = time.perf_counter()
-    FolderIndex(pictures, index_folder=root / "whole").update()
+    FolderIndex(pictures, *load(), root / "whole").update()
     print(f"with the model loaded first: {time.perf_counter() - start:.2f} s", flush=True)
 
     for count in (500, 4000):

@@ -4,11 +4,11 @@ from helpers import drawings
 from helpers.compare import cosine_similarity, normalize, probabilities, top_k
 from helpers.encode import encode_images, encode_texts
 from helpers.exercises import check
-from helpers.explain import occlusion_maps, plot_occlusion, word_drops
+from helpers.explain import occlusion_maps, word_drops
 from helpers.images import ImageError, open_image
 from helpers.lessons import observe
 from helpers.models import ModelInfo, available_models, load
-from helpers.plots import plot_similarity
+from helpers.plots import plot_occlusion, plot_similarity
 from helpers.search import FolderIndex
 from helpers.zeroshot import PROMPT_TEMPLATES, zero_shot_classifier
 

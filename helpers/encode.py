@@ -1,11 +1,9 @@
 """Turn pictures and texts into features, in batches."""
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Sized
+from itertools import chain, islice, tee
 from os import PathLike
-from threading import Lock
 
 import clip
 import numpy as np
@@ -13,9 +11,10 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from helpers.forward import image_features, in_threads, share_out, text_features
-from helpers.images import ImageError, ImageSource, open_image
-from helpers.models import tokenizer
+from helpers.forward import image_features, text_features
+from helpers.images import ImageError, ImageSource, cut_strip, open_image
+from helpers.openai import tokenizer
+from helpers.threads import batches, in_threads, share_out
 
 SECONDS_BEFORE_BAR = 2
 
@@ -32,7 +31,7 @@ def encode_images(
 
     Pictures are opened, preprocessed and encoded a batch at a time, so the memory needed does not grow
     with their number. A picture that can't be read does not end the work: its row is NaN, and one
-    warning at the end lists all of these.
+    warning at the end counts these and lists the first ten.
 
     Args:
         model: from `load` or `clip.load`.
@@ -42,7 +41,8 @@ def encode_images(
         progress: show a bar when the work takes longer than two seconds.
         exact: open large JPEG files at their full size. By default they are decoded at a half, a quarter or an
             eighth of it, as long as three times the model's resolution is left: with 12 megapixels, in a quarter of
-            the time, and a feature row moves by less than a cosine of 0.001.
+            the time. A photograph's row moves by less than a cosine of 0.001; that of a page of fine print or of
+            stripes may move further.
 
     Returns:
         ``(n, d)`` float32, not normalized, in the order given.
@@ -52,48 +52,67 @@ def encode_images(
     """
     if isinstance(images, (str, PathLike, Image.Image)):
         images = [images]
-    device = next(model.parameters()).device
-    side = None if exact else enough_pixels(model)
-    one_at_a_time = nullcontext() if device.type == "cpu" else Lock()
-
-    def encode(sources: list[ImageSource]) -> tuple[np.ndarray, list[str]]:
-        rows = np.full((len(sources), _feature_size(model)), np.nan, dtype=np.float32)
-        readable, inputs, unreadable = [], [], []
-        for i, source in enumerate(sources):
-            try:
-                inputs.append(preprocess(open_image(source, side)))
-                readable.append(i)
-            except ImageError as error:
-                unreadable.append(str(error))
-        if inputs:
-            with one_at_a_time:
-                rows[readable] = encode_pixels(model, inputs)
-        return rows, unreadable
-
-    pieces = (piece for batch in _batches(images, batch_size) for piece in share_out(batch, device))
-    features, unreadable = [], []
-    with tqdm(total=_length(images), desc="pictures", delay=SECONDS_BEFORE_BAR, disable=not progress) as bar:
-        for rows, errors in in_threads(encode, pieces):
+    features, unreadable = [np.empty((0, _feature_size(model)), dtype=np.float32)], []
+    with progress_bar(images, "pictures", progress) as bar:
+        for batch in rows_or_errors(model, preprocess, batches(images, batch_size), exact):
+            rows = np.full((len(batch), _feature_size(model)), np.nan, dtype=np.float32)
+            for i, found in enumerate(batch):
+                if isinstance(found, ImageError):
+                    unreadable.append(str(found))
+                else:
+                    rows[i] = found
             features.append(rows)
-            unreadable += errors
             bar.update(len(rows))
-    features = _joined(features, model)
+    joined = np.concatenate(features)
     if unreadable:
-        _report(unreadable, len(features))
-    return features
+        _report(unreadable, len(joined))
+    return joined
 
 
-def encode_pixels(model: torch.nn.Module, pixels: list[torch.Tensor]) -> np.ndarray:
-    """Encode preprocessed pictures in one forward pass: ``(n, d)`` float32."""
+def rows_or_errors(
+    model: torch.nn.Module, preprocess: Callable, sources: Iterable[list[ImageSource]], exact: bool = False
+) -> Iterator[list[np.ndarray | ImageError]]:
+    """Turn each picture into its features, or into the reason why it has none.
+
+    The one way from a file to a row, for a list as for a folder. Its threads each take a piece of a batch from the
+    file to the features, so one decodes while another multiplies. On other devices than a CPU they decode and
+    preprocess, and the batch is encoded whole, while they go on with the next.
+
+    Args:
+        model, preprocess, exact: as in `encode_images`.
+        sources: batches of pictures, read a batch or two ahead.
+
+    Yields:
+        For each batch, in order, a list as long as it: a row ``(d,)`` float32, not normalized, or an `ImageError`.
+        A row depends on what else is in its batch by rounding alone, and not on any other batch.
+    """
     device = next(model.parameters()).device
-    with torch.inference_mode():
-        return image_features(model, torch.stack(pixels).to(device)).float().cpu().numpy()
-
-
-def enough_pixels(model: torch.nn.Module) -> int | None:
-    """Tell how many pixels the shorter side of a picture needs: three times as many as the model sees."""
     resolution = getattr(getattr(model, "visual", None), "input_resolution", None)
-    return resolution and 3 * resolution
+    enough = None if exact or resolution is None else 3 * resolution
+
+    def read(source: ImageSource) -> torch.Tensor | ImageError:
+        try:
+            return preprocess(cut_strip(open_image(source, enough)))
+        except ImageError as error:
+            return error
+
+    def encode(inputs: list) -> list:
+        pixels = [found for found in inputs if not isinstance(found, ImageError)]
+        if not pixels:
+            return inputs
+        with torch.inference_mode():
+            rows = iter(image_features(model, torch.stack(pixels).to(device)).float().cpu().numpy())
+        return [found if isinstance(found, ImageError) else next(rows) for found in inputs]
+
+    def work(piece: list[ImageSource]) -> list:
+        inputs = list(map(read, piece))
+        return encode(inputs) if device.type == "cpu" else inputs
+
+    ahead, now = tee(sources)
+    results = chain.from_iterable(in_threads(work, (piece for batch in ahead for piece in share_out(batch))))
+    for batch in now:
+        found = list(islice(results, len(batch)))
+        yield found if device.type == "cpu" else encode(found)
 
 
 def encode_texts(
@@ -129,13 +148,14 @@ def encode_texts(
 
     def encode(rows: list[int]) -> list[int]:
         with torch.inference_mode():
-            together = tokens[rows, : lengths[rows].max()].to(device)
-            features[rows] = text_features(model, together).float().cpu()
+            cut = tokens[rows, : int(lengths[rows].max())].to(device)
+            features[rows] = text_features(model, cut).float().cpu()
         return rows
 
     by_length = lengths.argsort(stable=True).tolist()
-    pieces = (piece for batch in _batches(by_length, batch_size) for piece in share_out(batch, device))
-    with tqdm(total=len(texts), desc="texts", delay=SECONDS_BEFORE_BAR, disable=not progress) as bar:
+    together = batches(by_length, batch_size)
+    pieces = chain.from_iterable(map(share_out, together)) if device.type == "cpu" else together
+    with progress_bar(texts, "texts", progress) as bar:
         for rows in in_threads(encode, pieces):
             bar.update(len(rows))
     return features
@@ -166,26 +186,14 @@ def _too_long(texts: list[str], context_length: int) -> str:
     raise AssertionError("no text is too long")
 
 
-def _batches(items: Iterable, size: int) -> Iterator[list]:
-    if size < 1:
-        raise ValueError(f"batch_size is {size}; it must be at least 1")
-    items = iter(items)
-    while batch := list(islice(items, size)):
-        yield batch
-
-
-def _length(items: Iterable) -> int | None:
-    return len(items) if hasattr(items, "__len__") else None
+def progress_bar(items: Iterable, unit: str, shown: bool) -> tqdm:
+    """Make a bar that appears when the work takes longer than two seconds."""
+    total = len(items) if isinstance(items, Sized) else None
+    return tqdm(total=total, desc=unit, delay=SECONDS_BEFORE_BAR, disable=not shown)
 
 
 def _feature_size(model: torch.nn.Module) -> int:
     return model.text_projection.shape[1]
-
-
-def _joined(features: list[np.ndarray], model: torch.nn.Module) -> np.ndarray:
-    if not features:
-        return np.empty((0, _feature_size(model)), dtype=np.float32)
-    return np.concatenate(features)
 
 
 def _report(unreadable: list[str], total: int) -> None:

@@ -6,7 +6,6 @@ so any model will do, ViT or ResNet. It costs one encoded picture for every plac
 
 from collections.abc import Callable, Iterable
 from itertools import chain
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,9 +14,6 @@ from PIL import Image
 from helpers.compare import cosine_similarity
 from helpers.encode import encode_images, encode_texts
 from helpers.images import ImageSource, open_image
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 MEAN_COLOUR = (123, 117, 104)  # what `preprocess` turns into zeros: 255 × its mean
 PATCHES_PER_SIDE = 4
@@ -96,37 +92,6 @@ def word_drops(
     text_features = encode_texts(model, [text, *shorter])
     similarity = cosine_similarity(text_features, encode_images(model, preprocess, image))[:, 0]
     return words, similarity[0] - similarity[1:]
-
-
-def plot_occlusion(image: ImageSource, occlusion_map: np.ndarray, axes: "Axes | None" = None) -> "Axes":
-    """Draw an occlusion map over its picture, which turns grey so that all colour is the map's.
-
-    Args:
-        image: the picture, as `open_image` takes it.
-        occlusion_map: ``(height, width)``, one of `occlusion_maps`.
-        axes: where to draw; in a new figure by default.
-
-    Returns:
-        The matplotlib axes. Bright yellow is the largest drop, dark blue the smallest; the bar tells the numbers.
-
-    Raises:
-        ValueError: the map does not have the shape of the picture.
-    """
-    import matplotlib.pyplot as plt  # here, because it doubles the time to import helpers
-
-    image = open_image(image)
-    if np.shape(occlusion_map) != (image.height, image.width):
-        raise ValueError(
-            f"the map has shape {np.shape(occlusion_map)}, but the picture ({image.height}, {image.width}); "
-            "give one map, such as occlusion_maps(…)[0], and the picture that it was made of"
-        )
-    if axes is None:
-        axes = plt.figure().add_subplot()
-    axes.imshow(image.convert("L"), cmap="gray", vmin=0, vmax=255)
-    drawn = axes.imshow(occlusion_map, cmap="viridis", alpha=0.65)
-    axes.figure.colorbar(drawn, ax=axes, label="drop of cosine", shrink=0.8)
-    axes.axis("off")
-    return axes
 
 
 def _checked_sizes(size: tuple[int, int], patch: int | None, stride: int | None) -> tuple[int, int]:

@@ -63,6 +63,37 @@ def plot_similarity(similarity: np.ndarray, texts: Sequence[str], images: Sequen
     return axes
 
 
+def plot_occlusion(image: ImageSource, occlusion_map: np.ndarray, axes: "Axes | None" = None) -> "Axes":
+    """Draw an occlusion map over its picture, which turns grey so that all colour is the map's.
+
+    Args:
+        image: the picture, as `open_image` takes it.
+        occlusion_map: ``(height, width)``, one of `occlusion_maps`.
+        axes: where to draw; in a new figure by default.
+
+    Returns:
+        The matplotlib axes. Bright yellow is the largest drop, dark blue the smallest; the bar tells the numbers.
+
+    Raises:
+        ValueError: the map does not have the shape of the picture.
+    """
+    import matplotlib.pyplot as plt  # here, because it doubles the time to import helpers
+
+    image = open_image(image)
+    if np.shape(occlusion_map) != (image.height, image.width):
+        raise ValueError(
+            f"the map has shape {np.shape(occlusion_map)}, but the picture ({image.height}, {image.width}); "
+            "give one map, such as occlusion_maps(…)[0], and the picture that it was made of"
+        )
+    if axes is None:
+        axes = plt.figure().add_subplot()
+    axes.imshow(image.convert("L"), cmap="gray", vmin=0, vmax=255)
+    drawn = axes.imshow(occlusion_map, cmap="viridis", alpha=0.65)
+    axes.figure.colorbar(drawn, ax=axes, label="drop of cosine", shrink=0.8)
+    axes.axis("off")
+    return axes
+
+
 def _write_numbers(axes: "Axes", similarity: np.ndarray) -> None:
     low, high = similarity.min(), similarity.max()
     for (i, j), value in np.ndenumerate(similarity):

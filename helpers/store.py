@@ -1,92 +1,110 @@
-"""Keep features on disk, so that a kill at any moment costs one batch at most."""
+"""Keep features on disk, so that a kill at any moment costs a batch or two, and damage is found, never believed."""
 
-import io
-import json
-import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from filelock import BaseFileLock, FileLock, Timeout
+
+from helpers.journal import End, Journal, Record
+
+
+class Stamp(NamedTuple):
+    """What tells a file from its later versions without opening it. Inode and ctime are 0 where a system has none."""
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
 
 
 class Known(NamedTuple):
     """What the store knows of a file.
 
     Attributes:
-        stamp: ``(size, mtime_ns)`` when it was read; None if reading it failed for a reason that may pass.
+        stamp: when it was read; None if reading it failed for a reason that may pass.
         row: its row in the features; None if it is broken.
         error: why it is broken, else None.
     """
 
-    stamp: tuple[int, int] | None
+    stamp: Stamp | None
     row: int | None
     error: str | None
+
+
+UNSEEN = Known(None, None, None)
 
 
 class FeatureStore:
     """Features of files, and which file has which. Only ever appended to, a batch at a time.
 
-    Standard files, to be read anywhere:
-
-    - ``features.npy``: ``(rows, d)`` float32; ``np.load(…, mmap_mode="r")`` opens it.
-    - ``files.jsonl``: a line for each batch, a JSON list of records; a path's last record counts. One with ``row``
-      is a picture (``path``, ``size``, ``mtime_ns``, ``sha256``, ``row``), one with ``error`` is broken, one with
-      ``gone`` was deleted.
-    - ``about.json``: what made the features.
-
-    A batch counts once its line is whole. The line is written last, so the rows it names are there. What a kill
-    left behind a whole line is overwritten. Rows of deleted files stay, in case they come back.
+    `helpers.journal` describes its files, which live in one folder. What a kill left behind the last whole batch is
+    overwritten. Rows of deleted files stay, in case they come back.
 
     Attributes:
-        place: the folder of these files.
-        features: ``(rows, d)`` float32, mapped from the disk.
+        place: that folder.
         files: what is known of each path.
         row_of: the row of each content, by its SHA-256.
+        damage: which file is damaged, and where; None if all is well. What stands before it was read.
     """
 
-    def __init__(self, place: Path, about: dict, size: int) -> None:
+    def __init__(self, place: Path, made_by: Record, size: int) -> None:
         """Read what is there; write nothing.
 
         Args:
             place: a folder, which need not exist yet.
-            about: what makes the features, for ``about.json``.
+            made_by: what makes the features, for ``about.json``.
             size: ``d``, the length of a row.
+
+        Raises:
+            ValueError: there is a store of another format, or ``about.json`` is damaged.
+            OSError: a file can't be read.
         """
-        self.place = place
-        self.features = np.empty((0, size), dtype=np.float32)
-        self.files: dict[str, Known] = {}
-        self.row_of: dict[str, int] = {}
-        self._about = about
-        self._committed = 0  # bytes of files.jsonl
-        self._searchable = (0, [], np.empty(0, dtype=np.int64))
+        self.place, self._size = place, size
+        self._journal = Journal(place, made_by, size)
+        self._forget(None)
         self.catch_up()
 
+    def _forget(self, identity: str | None) -> None:
+        self.files: dict[str, Known] = {}
+        self.row_of: dict[str, int] = {}
+        self.damage: str | None = None
+        self._identity = identity
+        self._end, self._last_line = End(0, 0), b""
+        self._blocks: list[np.ndarray] = []
+        self._listed: tuple[list[str], np.ndarray] | None = None
+
+    @property
+    def features(self) -> np.ndarray:
+        """``(rows, d)`` float32, in memory, as they were when their checksum was compared."""
+        if len(self._blocks) != 1:
+            self._blocks = [np.concatenate([np.empty((0, self._size), dtype=np.float32), *self._blocks])]
+        return self._blocks[0]
+
+    def searchable(self) -> tuple[list[str], np.ndarray]:
+        """List the files that have features: their sorted paths, and ``(paths,)`` the row of each."""
+        if self._listed is None:
+            rows = {path: known.row for path, known in self.files.items() if known.row is not None}
+            paths = sorted(rows)
+            self._listed = paths, np.array([rows[path] for path in paths], dtype=np.int64)
+        return self._listed
+
     def catch_up(self) -> None:
-        """Read what has been added since the last look, by this process or another."""
-        log = self.place / "files.jsonl"
-        if not log.exists():
-            return
-        with log.open("rb") as file:
-            file.seek(self._committed)
-            for line in file:
-                records = _parsed(line)
-                if records is None or not self._has_rows(records):
-                    return
-                for record in records:
-                    self._take(record)
-                self._committed += len(line)
+        """Read what was added since the last look, by whomever; all, if another store is there now."""
+        identity = self._journal.identity()
+        last = self._journal.read_line(self._end.bytes, len(self._last_line))
+        if identity != self._identity or last != self._last_line:
+            self._forget(identity)
+        batches, rows, self.damage = self._journal.read(self._end)
+        for batch in batches:
+            for record in batch.records:
+                self._take(record)
+            self._end, self._last_line, self._listed = batch.end, batch.line, None
+        if len(rows):
+            self._blocks.append(rows)
 
-    def _has_rows(self, records: list[dict]) -> bool:
-        needed = max((record.get("row", -1) for record in records), default=-1) + 1
-        if needed > len(self.features):
-            try:
-                self.features = np.load(self.place / "features.npy", mmap_mode="r")
-            except (OSError, ValueError):
-                return False
-        return needed <= len(self.features)
-
-    def _take(self, record: dict) -> None:
+    def _take(self, record: Record) -> None:
         if "gone" in record:
             self.files.pop(record["path"], None)
         else:
@@ -94,93 +112,46 @@ class FeatureStore:
         if "row" in record:
             self.row_of[record["sha256"]] = record["row"]
 
-    def searchable(self) -> tuple[list[str], np.ndarray]:
-        """List the files that have features: their sorted paths, and ``(paths,)`` the row of each."""
-        if self._searchable[0] != self._committed:
-            paths = sorted(path for path, known in self.files.items() if known.row is not None)
-            rows = np.array([self.files[path].row for path in paths], dtype=np.int64)
-            self._searchable = (self._committed, paths, rows)
-        return self._searchable[1:]
-
-    def lock(self) -> BaseFileLock:
-        """Become the only writer, until the end of a ``with`` block or of the process.
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Become the only writer: read all anew, and drop what is damaged or what a killed writer left unfinished.
 
         Raises:
             RuntimeError: another process is the writer.
             PermissionError: the place can't be written.
         """
-        lock = FileLock(self.place / "lock")
-        try:
-            self.place.mkdir(parents=True, exist_ok=True)
-            return lock.acquire(timeout=0)
-        except Timeout as error:
-            raise RuntimeError(f"another process is writing to {self.place}: try again when it has finished") from error
-        except OSError as error:
-            raise PermissionError(
-                f"the index can't be written to {self.place} ({error.strerror}): name another place with index_folder"
-            ) from error
+        with self._journal.lock():
+            self._forget(None)
+            self.catch_up()
+            if self.damage or self._identity is None:  # another store from now on, for all who have it open
+                self._identity, self.damage = self._journal.renew_identity(), None
+            self._journal.cut(self._end)
+            yield
 
-    def prepare(self) -> None:
-        """Catch up, then drop what a killed writer left unfinished. Only for the writer."""
-        self.catch_up()
-        log = self.place / "files.jsonl"
-        if log.exists():
-            os.truncate(log, self._committed)
-        about = self.place / "about.json"
-        if not about.exists():
-            new = about.with_suffix(".new")
-            new.write_text(json.dumps(self._about, indent=1) + "\n")
-            new.replace(about)
-
-    def commit(self, features: np.ndarray, records: list[dict]) -> None:
-        """Add a batch: all of it, or nothing. Only for the writer.
+    def commit(self, records: list[Record], features: dict[str, np.ndarray]) -> None:
+        """Add a batch: all of it, or nothing. Only while `writing`.
 
         Args:
-            features: ``(n, d)``, the new rows. They get the numbers from ``len(row_of)`` on.
-            records: as in ``files.jsonl``. Those that say nothing new are left out.
+            records: as in ``files.jsonl``, but without ``row``. Those that say nothing new are left out.
+            features: rows ``(d,)`` of contents that are new, by their SHA-256. The store numbers them.
+
+        Raises:
+            RuntimeError: the store was deleted or replaced meanwhile.
         """
+        if self._journal.identity() != self._identity:
+            raise RuntimeError(f"{self.place} was deleted or replaced while it was written: call update() again")
+        new = {digest: self._end.rows + i for i, digest in enumerate(features)}
+        for record in records:
+            digest = record.get("sha256")
+            if digest in new or digest in self.row_of:
+                record["row"] = new.get(digest, self.row_of.get(digest))
         records = [record for record in records if self.files.get(record["path"]) != _known(record)]
-        if not records:
-            return
-        if len(features):
-            self._append(features)
-        with (self.place / "files.jsonl").open("ab") as log:
-            log.write(json.dumps(records).encode() + b"\n")
-            _to_disk(log)
-        self.catch_up()
-
-    def _append(self, features: np.ndarray) -> None:
-        """Write the rows, then the header that counts them; numpy leaves room in it for that."""
-        start, (n, size) = len(self.row_of), features.shape
-        path = self.place / "features.npy"
-        with path.open("r+b" if path.exists() else "w+b") as file:
-            file.seek(len(_header(start, size)) + start * size * 4)
-            file.write(features.astype("<f4").tobytes())
-            _to_disk(file)
-            file.seek(0)
-            file.write(_header(start + n, size))
-            _to_disk(file)
+        if records:
+            rows = np.array(list(features.values()), dtype="<f4").reshape(-1, self._size)
+            self._journal.append(records, rows, self._end)
+            self.catch_up()
 
 
-def _parsed(line: bytes) -> list[dict] | None:
-    """Read a line of the log; None if it was not written to its end."""
-    try:
-        return json.loads(line) if line.endswith(b"\n") else None
-    except ValueError:
-        return None
-
-
-def _known(record: dict) -> Known:
-    stamp = (record["size"], record["mtime_ns"]) if "size" in record else None
+def _known(record: Record) -> Known:
+    stamp = Stamp(*(record[part] for part in Stamp._fields)) if "size" in record else None
     return Known(stamp, record.get("row"), record.get("error"))
-
-
-def _header(rows: int, size: int) -> bytes:
-    header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (rows, size)})
-    return header.getvalue()
-
-
-def _to_disk(file: io.BufferedIOBase) -> None:
-    file.flush()
-    os.fsync(file.fileno())

@@ -3,6 +3,7 @@
     python notebooks/refresh.py            all lessons
     python notebooks/refresh.py 03 06      only these
     python notebooks/refresh.py --stamp    stamp only, run nothing
+    python notebooks/refresh.py --address URL  say where it is published
 
 The public address stands in one place: Repository, under [project.urls] in
 pyproject.toml. The commit of the official clip stands in environment.yml.
@@ -61,12 +62,13 @@ def colab_address(name: str) -> str:
 
 
 def colab_link(name: str) -> str:
-    """Write a link that names the lesson; a badge would need a network."""
-    return f"[Open lesson {int(name[:2])} in Colab]({colab_address(name)})"
+    """Write a link that names the lesson; a badge needs a network."""
+    link = f"[Open lesson {int(name[:2])} in Colab]({colab_address(name)})"
+    return f"{link} · [Glossary](../GLOSSARY.md)"
 
 
 def metadata() -> dict:
-    """Write what JupyterLab writes, so that opening changes nothing."""
+    """Write what JupyterLab would, so that opening changes nothing."""
     kernel = get_kernel_dict()
     spec = {key: kernel[key] for key in ("display_name", "language")}
     return {
@@ -81,7 +83,7 @@ def stamp(path: Path) -> nbformat.NotebookNode:
     cells = notebook.cells
     first_code = next(cell for cell in cells if cell.cell_type == "code")
     first_code.source = setup_cell()
-    link = rf"^\[.*\]\({re.escape(COLAB)}.*\)$"
+    link = rf"^\[.*\]\({re.escape(COLAB)}.*$"
     cells[0].source = re.sub(
         link, colab_link(path.name), cells[0].source, flags=re.M
     )
@@ -111,7 +113,7 @@ def run(notebook: nbformat.NotebookNode) -> None:
 
 
 def is_progress_bar(output: nbformat.NotebookNode) -> bool:
-    """Tell the bar of a slow machine from a warning for the author."""
+    """Tell a slow machine's bar from a warning for the author."""
     return output.get("name") == "stderr" and (
         not output.text.strip()
         or "it/s" in output.text
@@ -131,8 +133,23 @@ def stamp_readme() -> None:
     readme.write_text(text, encoding="utf-8", newline="\n")
 
 
+def publish(new: str) -> None:
+    """Change the public address, and stamp all that tells it."""
+    if not re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", new):
+        sys.exit(
+            f"{new!r} is no address like https://github.com/you/clip-encoders"
+        )
+    old = address()
+    for path in (ROOT / "pyproject.toml", ROOT / "README.md"):
+        text = path.read_text(encoding="utf-8").replace(old, new)
+        path.write_text(text, encoding="utf-8", newline="\n")
+    main(["--stamp"])
+
+
 def main(arguments: list[str]) -> None:
     """Refresh the lessons that the arguments choose."""
+    if arguments[:1] == ["--address"]:
+        return publish(arguments[1] if arguments[1:] else "")
     numbers = tuple(
         argument for argument in arguments if argument != "--stamp"
     )

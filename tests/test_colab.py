@@ -10,9 +10,10 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbclient import NotebookClient
-from test_lessons import LESSONS, cells, refresh
 
-from conftest import ROOT
+from notebooks import refresh
+from tests.conftest import ROOT
+from tests.test_lessons import LESSONS, cells
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def test_first_cell_works_on_colab(colab):
     assert any(re.fullmatch(r"git\+https://github.com/openai/CLIP.git@[0-9a-f]{40}", word) for word in install)
 
 
-@pytest.mark.skipif("COLAB" not in os.environ, reason="runs every lesson again: set COLAB=1, see README, Versions")
+@pytest.mark.skipif("COLAB" not in os.environ, reason="runs every lesson again: set COLAB=1, see CONTRIBUTING")
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 def test_a_lesson_runs_from_an_empty_folder(path, colab):
     """With the `helpers` and the pictures that its first cell fetched."""

@@ -1,15 +1,17 @@
 """The helpers agree with the plain calls of clip, stream, and lose nothing."""
 
+import threading
+
 import clip
 import numpy as np
 import pytest
 import torch
 from clip.clip import _transform
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 import helpers
-from conftest import IMAGES
-from helpers.encode import enough_pixels
+from helpers.encode import rows_or_errors
+from tests.conftest import IMAGES
 
 FILES = sorted(IMAGES.glob("*.png"))[:10]
 TEXTS = ["maze", "game", "cat", "win the game", "", "a blue bird 🐦 on a tree"]
@@ -161,7 +163,6 @@ def test_large_jpeg_files_may_be_opened_smaller_within_the_stated_distance(tiny,
     fast, exact = (helpers.encode_images(*tiny, large_files, exact=exact) for exact in (False, True))
     cosines = (helpers.normalize(fast) * helpers.normalize(exact)).sum(axis=1)
     assert cosines.min() > 0.999 and cosines.max() < 1 - 1e-7
-    assert enough_pixels(tiny[0]) == 3 * 64
     expected = plain_images(*tiny, large_files[:3])
     assert np.abs(exact[:3] - expected).max() < 1e-5 * np.abs(expected).max()
 
@@ -179,3 +180,76 @@ def test_bfloat16_stays_within_the_stated_distance(tiny):
     )
     assert rounded.dtype == np.float32
     assert 0.999 < (helpers.normalize(exact) * helpers.normalize(rounded)).sum(axis=1).min() < 1 - 1e-6
+
+
+def test_each_picture_of_each_batch_gives_its_row_or_its_error(tiny, tmp_path):
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no picture")
+    sources = [[FILES[0], broken], [], [broken], [FILES[1]], [*FILES[:3], broken, FILES[4]]]
+    found = list(rows_or_errors(*tiny, iter(sources)))
+    expected = dict(zip(FILES, plain_images(*tiny, FILES), strict=True))
+    assert [len(batch) for batch in found] == [2, 0, 1, 1, 5]
+    for source, outcome in zip(sum(sources, []), sum(found, []), strict=True):
+        if source == broken:
+            assert isinstance(outcome, helpers.ImageError)
+            assert "broken.png can't be read" in str(outcome)
+        else:
+            assert np.abs(outcome - expected[source]).max() < 1e-5 * np.abs(expected[source]).max()
+
+
+class OnAnotherDevice(torch.nn.Module):
+    """Numbers the pictures of each batch, which it wants on a device without any numbers."""
+
+    def __init__(self):
+        super().__init__()
+        self.text_projection, self.calls = torch.nn.Parameter(torch.zeros(4, 4, device="meta")), []
+
+    def encode_image(self, batch):
+        self.calls.append((threading.current_thread(), batch.device.type, len(batch)))
+        return torch.arange(len(batch))[:, None].expand(-1, 4)
+
+
+def test_on_another_device_all_threads_decode_and_a_batch_is_encoded_whole(tiny, monkeypatch):
+    decoding = set()
+
+    def watching(image):
+        decoding.add(threading.current_thread())
+        return tiny[1](image)
+
+    model = OnAnotherDevice()
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 5)
+    with pytest.warns(UserWarning, match="1 of 10 pictures"):
+        found = helpers.encode_images(model, watching, [*FILES[:3], "missing.png", *FILES[4:]], batch_size=7)
+    assert model.calls == [(threading.main_thread(), "meta", 6), (threading.main_thread(), "meta", 3)]
+    assert threading.main_thread() not in decoding
+    assert len(decoding) > 1
+    assert found[:, 0].tolist() == pytest.approx([0, 1, 2, np.nan, 3, 4, 5, 0, 1, 2], nan_ok=True)
+
+
+def test_whatever_a_decoder_raises_costs_one_row(tiny, monkeypatch):
+    load = PngImagePlugin.PngImageFile.load
+
+    def failing(image):
+        if image.filename == str(FILES[1]):
+            raise RuntimeError("the decoder broke down\nat line 7")
+        return load(image)
+
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", failing)
+    with pytest.warns(UserWarning, match=r"1 of 3 .*can't be read as a picture: the decoder broke down$"):
+        found = helpers.encode_images(*tiny, FILES[:3])
+    assert np.isnan(found).all(axis=1).tolist() == [False, True, False]
+
+
+def test_a_strip_is_cut_before_it_is_enlarged(tiny, tmp_path):
+    Image.new("RGB", (1, 1_000_000), "red").save(tmp_path / "strip.png")
+    seen = []
+
+    def watching(image):
+        seen.append(image.size)
+        assert max(image.size) < 200, "this would take gigabytes"
+        return tiny[1](image)
+
+    found = helpers.encode_images(tiny[0], watching, [tmp_path / "strip.png"])
+    assert seen == [(1, 100)]
+    expected = helpers.encode_images(*tiny, Image.new("RGB", (64, 64), "red"))
+    assert np.allclose(found, expected, atol=1e-4 * np.abs(expected).max())

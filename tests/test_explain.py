@@ -3,7 +3,6 @@
 import random
 
 import clip
-import matplotlib
 import numpy as np
 import pytest
 import torch
@@ -11,10 +10,8 @@ from clip.clip import _transform
 from PIL import Image
 
 import helpers
-from conftest import IMAGES
 from helpers import drawings
 
-matplotlib.use("Agg")
 GREY = (123, 117, 104)
 
 
@@ -116,21 +113,6 @@ def test_word_drops_agree_with_leaving_out_one_word_by_hand(random_vit, noise):
 def test_a_text_without_words_is_refused(random_vit, noise):
     with pytest.raises(ValueError, match=r"the text is '  '; give at least one word"):
         helpers.word_drops(random_vit, _transform(32), noise, "  ")
-
-
-def test_plot_lays_the_map_over_the_picture():
-    occlusion_map = np.linspace(-0.1, 0.2, 256 * 256).reshape(256, 256)
-    axes = helpers.plot_occlusion(IMAGES / "cat.png", occlusion_map)
-    under, over = axes.images
-    assert np.array_equal(under.get_array(), np.array(helpers.open_image(IMAGES / "cat.png").convert("L")))
-    assert np.array_equal(over.get_array(), occlusion_map)
-    assert over.get_cmap().name == "viridis"
-    assert 0 < over.get_alpha() < 1
-
-
-def test_plot_refuses_the_map_of_another_picture():
-    with pytest.raises(ValueError, match=r"the map has shape \(1, 256, 256\), but the picture \(256, 256\); give one"):
-        helpers.plot_occlusion(IMAGES / "cat.png", np.zeros((1, 256, 256)))
 
 
 def centre_of_mass(occlusion_map):

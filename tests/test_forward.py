@@ -1,17 +1,19 @@
 """The faster forward pass gives what CLIP's own gives, and leaves alone what it does not know."""
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
+import copy
+import subprocess
+import sys
 
 import clip
 import numpy as np
 import pytest
 import torch
-from clip.model import CLIP
+from clip.model import CLIP, ResidualAttentionBlock
 from torch import nn
 
 import helpers
-from helpers.forward import image_features, in_threads, share_out, text_features
+from helpers.forward import image_features, text_features
+from tests.conftest import ROOT
 
 TEXTS = ["", "maze", "win the game", "a photo of a red bicycle on a green hill", "word " * 75]
 
@@ -21,9 +23,14 @@ def make_vit(width, layers, seed):
     return CLIP(32, 48, layers, width, 16, 77, 49408, width, width // 64, layers).eval()
 
 
-@pytest.fixture
-def vit():
+@pytest.fixture(scope="module")
+def untouched_vit():
     return make_vit(128, 3, 0)
+
+
+@pytest.fixture
+def vit(untouched_vit):
+    return copy.deepcopy(untouched_vit)
 
 
 def largest_difference(found, expected):
@@ -62,6 +69,10 @@ def test_a_half_precise_model_gets_the_same_too(vit):
         assert torch.cosine_similarity(one.float(), other).min() > 0.999
 
 
+def towers(model):
+    return model.visual.transformer, model.transformer
+
+
 class Doubled(nn.Linear):
     """What a library that adapts a model puts in a layer's place."""
 
@@ -69,14 +80,61 @@ class Doubled(nn.Linear):
         return 2 * super().forward(x)
 
 
+class Negated(ResidualAttentionBlock):
+    def forward(self, x):
+        return -super().forward(x)
+
+
+def double(module, given, result):
+    return tuple(2 * part if part is not None else None for part in result) if type(result) is tuple else 2 * result
+
+
 def replace_a_layer(model):
-    for tower in (model.visual.transformer, model.transformer):
+    for tower in towers(model):
         tower.resblocks[1].mlp.c_fc.__class__ = Doubled
 
 
-def hook_a_layer(model):
-    for tower in (model.visual.transformer, model.transformer):
-        tower.resblocks[1].mlp.register_forward_hook(lambda module, given, result: 2 * result)
+def replace_a_block(model):
+    for tower in towers(model):
+        tower.resblocks[1].__class__ = Negated
+
+
+def replace_the_activation(model):
+    for tower in towers(model):
+        tower.resblocks[1].mlp.gelu = nn.GELU()
+
+
+def add_a_layer(model):
+    for tower in towers(model):
+        mlp = tower.resblocks[1].mlp
+        mlp.add_module("adapter", nn.Linear(mlp.c_proj.out_features, mlp.c_proj.out_features))
+
+
+def patch_forward_of(name):
+    def patch(model):
+        for tower in towers(model):
+            part = tower.resblocks[1].get_submodule(name)
+            forward = part.forward
+            part.forward = lambda *x, forward=forward, **options: double(None, x, forward(*x, **options))
+
+    patch.__name__ = f"patch_forward_of_{name or 'block'}"
+    return patch
+
+
+def patch_the_method_of_a_block(model):
+    for tower in towers(model):
+        block = tower.resblocks[1]
+        attention = block.attention
+        block.attention = lambda x, attention=attention: 2 * attention(x)
+
+
+def hook(name):
+    def change(model):
+        for tower in towers(model):
+            tower.resblocks[1].get_submodule(name).register_forward_hook(double)
+
+    change.__name__ = f"hook_{name or 'block'}"
+    return change
 
 
 def hook_the_towers(model):
@@ -94,9 +152,22 @@ def drop_a_projection(model):
     model.text_projection.data *= 2
 
 
-@pytest.mark.parametrize(
-    "change", [replace_a_layer, hook_a_layer, hook_the_towers, replace_the_calls, drop_a_projection]
-)
+PARTS = ["", "ln_1", "attn", "ln_2", "mlp", "mlp.c_fc", "mlp.gelu", "mlp.c_proj"]
+CHANGES = [
+    replace_a_layer,
+    replace_a_block,
+    replace_the_activation,
+    add_a_layer,
+    patch_the_method_of_a_block,
+    hook_the_towers,
+    replace_the_calls,
+    drop_a_projection,
+    *map(hook, PARTS),
+    *map(patch_forward_of, PARTS),
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
 @torch.inference_mode()
 def test_a_changed_model_keeps_its_change(vit, change):
     pixels, tokens = torch.randn(2, 3, 48, 48), clip.tokenize(["a cat", "two dogs"])
@@ -109,43 +180,42 @@ def test_a_changed_model_keeps_its_change(vit, change):
         assert one.shape != old.shape or largest_difference(one, old) > 1e-3
 
 
-def test_results_come_in_order_from_threads_with_one_thread_of_torch_each():
-    used = set()
-
-    def work(piece):
-        used.add((threading.current_thread().name, torch.get_num_threads()))
-        return sum(piece)
-
-    before = torch.get_num_threads()
-    assert list(in_threads(work, ([i, i] for i in range(50)))) == [2 * i for i in range(50)]
-    assert {threads for _, threads in used} == {1}
-    assert threading.current_thread().name not in {name for name, _ in used}
-    assert torch.get_num_threads() == before
-    with ThreadPoolExecutor(1) as later:
-        assert later.submit(torch.get_num_threads).result() == before
+@torch.inference_mode()
+def test_a_hook_sees_what_clips_own_call_would_show_it(vit):
+    pixels, seen = torch.randn(2, 3, 48, 48), []
+    vit.visual.transformer.resblocks[0].mlp.c_fc.register_forward_hook(
+        lambda module, given, result: seen.append(result)
+    )
+    image_features(vit, pixels)
+    vit.encode_image(pixels)
+    assert torch.allclose(seen[0], seen[1], atol=1e-5)
 
 
-def test_a_lonely_piece_has_all_threads_and_none_is_nothing():
-    def work(piece):
-        return threading.current_thread(), torch.get_num_threads()
-
-    assert list(in_threads(work, [[1]])) == [(threading.current_thread(), torch.get_num_threads())]
-    assert list(in_threads(work, [])) == []
-
-
-def test_an_error_in_a_thread_is_raised():
-    with pytest.raises(ZeroDivisionError):
-        list(in_threads(lambda piece: 1 / piece[0], [[1], [0], [2]]))
+@torch.inference_mode()
+def test_a_class_that_was_patched_gets_the_plain_call(vit, monkeypatch):
+    forward = ResidualAttentionBlock.forward
+    monkeypatch.setattr(ResidualAttentionBlock, "forward", lambda block, x: -forward(block, x))
+    pixels, tokens = torch.randn(2, 3, 48, 48), clip.tokenize(["a cat", "two dogs"])
+    assert largest_difference(image_features(vit, pixels), vit.encode_image(pixels)) < 1e-5
+    assert largest_difference(text_features(vit, tokens[:, :6]), vit.encode_text(tokens)) < 1e-5
 
 
-def test_a_batch_is_shared_out_evenly(monkeypatch):
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
-    for n in (0, 1, 2, 3, 7, 9, 64):
-        pieces = share_out(list(range(n)), torch.device("cpu"))
-        assert [item for piece in pieces for item in piece] == list(range(n))
-        assert len(pieces) <= 3
-        assert max(map(len, pieces), default=0) == -(-n // 3)
-    assert share_out([1, 2, 3], torch.device("cuda")) == [[1, 2, 3]]
+@torch.inference_mode()
+def test_one_switch_turns_to_the_plain_calls(vit, monkeypatch):
+    calls = []
+    monkeypatch.setattr(vit.visual.transformer, "forward", lambda x: calls.append("picture") or x)
+    monkeypatch.setattr(vit.transformer, "forward", lambda x: calls.append("text") or x)
+    monkeypatch.setattr("helpers.forward._is_unchanged", lambda part: True)
+    for expected in ([], ["picture", "text"]):
+        image_features(vit, torch.randn(2, 3, 48, 48))
+        text_features(vit, clip.tokenize("a cat")[:, :4])
+        assert calls == expected
+        monkeypatch.setenv("CLIP_PLAIN", "1")
+
+
+def test_importing_draws_nothing_from_the_generator_of_torch():
+    code = "import torch; old = torch.get_rng_state(); import helpers; assert torch.equal(old, torch.get_rng_state())"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
 def test_rows_do_not_depend_on_the_batch(vit):

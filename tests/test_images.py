@@ -4,10 +4,12 @@ import io
 
 import numpy as np
 import pytest
+from clip.clip import _transform
 from PIL import Image
 
 import helpers
-from conftest import IMAGES
+from helpers.images import cut_strip
+from tests.conftest import IMAGES
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
 
@@ -175,3 +177,31 @@ def test_what_is_small_or_no_jpeg_is_decoded_whole(tmp_path):
     for name, size in (("small.jpg", (1000, 1000)), ("large.png", (1600, 1200))):
         Image.new("RGB", size, "red").save(tmp_path / name)
         assert helpers.open_image(tmp_path / name, 100).size == size
+
+
+@pytest.mark.parametrize("size", [(3, 303), (2, 260), (7, 801), (1317, 13), (40, 4441), (90, 9500)])
+def test_a_strip_is_cut_where_the_centre_crop_does_not_see_it(size):
+    pixels = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    strip = Image.fromarray(pixels)
+    cut = cut_strip(strip)
+    assert max(cut.size) <= 100 * min(cut.size) < max(strip.size)
+    crop = [np.asarray(step) for step in (cropped(strip), cropped(cut))]
+    assert np.abs(crop[0].astype(int) - crop[1]).max() <= 2  # of 255
+
+
+def cropped(image):
+    """The first two steps of CLIP's preprocessing: resize the shorter side, crop the centre."""
+    for step in _transform(64).transforms[:2]:
+        image = step(image)
+    return image
+
+
+def test_what_is_no_strip_is_left_as_it_is():
+    for size in ((1, 1), (1, 100), (300, 3), (200, 100)):
+        image = Image.new("RGB", size)
+        assert cut_strip(image) is image
+
+
+def test_a_picture_without_pixels_is_refused():
+    with pytest.raises(helpers.ImageError, match=r"the 0×4 image can't be read as a picture: it has no pixels"):
+        helpers.open_image(Image.new("RGB", (0, 4)))

@@ -1,6 +1,5 @@
 """Every lesson keeps the format of the design page."""
 
-import importlib.util
 import re
 import statistics
 import tomllib
@@ -8,7 +7,8 @@ import tomllib
 import nbformat
 import pytest
 
-from conftest import ROOT
+from notebooks import refresh
+from tests.conftest import ROOT
 
 NOTEBOOKS = ROOT / "notebooks"
 LESSONS = sorted(NOTEBOOKS.glob("*.ipynb"))
@@ -18,16 +18,6 @@ MOST_CODE_COLUMNS, MOST_OUTPUT_COLUMNS = 76, 80  # what a browser 1280 pixels wi
 ANSWER = "<details><summary>Answer</summary>"
 
 pytestmark = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
-
-
-def load_refresh():
-    spec = importlib.util.spec_from_file_location("refresh", NOTEBOOKS / "refresh.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-refresh = load_refresh()
 
 
 def cells(path, kind):

@@ -1,11 +1,11 @@
-"""The heatmap shows the numbers, texts and pictures that it was given."""
+"""A plot shows the numbers, texts and pictures that it was given."""
 
 import matplotlib
 import numpy as np
 import pytest
 
 import helpers
-from conftest import IMAGES
+from tests.conftest import IMAGES
 
 matplotlib.use("Agg")
 FILES = [IMAGES / "maze1.jpeg", IMAGES / "cat.png", IMAGES / "dog.png"]
@@ -75,3 +75,18 @@ def test_beyond_a_dozen_columns_a_scale_of_the_colours_takes_the_place_of_number
 def test_shape_must_fit():
     with pytest.raises(ValueError, match=r"shape \(2, 3\), but there are 2 texts and 2 images"):
         helpers.plot_similarity(SIMILARITY, ["maze", "cat"], FILES[:2])
+
+
+def test_plot_lays_the_map_over_the_picture():
+    occlusion_map = np.linspace(-0.1, 0.2, 256 * 256).reshape(256, 256)
+    axes = helpers.plot_occlusion(IMAGES / "cat.png", occlusion_map)
+    under, over = axes.images
+    assert np.array_equal(under.get_array(), np.array(helpers.open_image(IMAGES / "cat.png").convert("L")))
+    assert np.array_equal(over.get_array(), occlusion_map)
+    assert over.get_cmap().name == "viridis"
+    assert 0 < over.get_alpha() < 1
+
+
+def test_plot_refuses_the_map_of_another_picture():
+    with pytest.raises(ValueError, match=r"the map has shape \(1, 256, 256\), but the picture \(256, 256\); give one"):
+        helpers.plot_occlusion(IMAGES / "cat.png", np.zeros((1, 256, 256)))

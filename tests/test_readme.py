@@ -1,13 +1,17 @@
 """What the README says works."""
 
+import json
 import re
 import shutil
+import statistics
 
 import pytest
-from test_lessons import LESSONS, cells, refresh
 
-from conftest import ROOT
+from notebooks import refresh
+from tests.conftest import ROOT
+from tests.test_lessons import LESSONS, cells
 
+PEERS = ("open_clip", "transformers", "sentence-transformers")
 README = (ROOT / "README.md").read_text()
 
 
@@ -32,6 +36,20 @@ def test_the_code_runs(monkeypatch, tmp_path):
         exec(code, names)
     assert names["similarity"].shape == (2, 2)
     assert names["match"].path.parent == tmp_path / "images"
+
+
+def test_speed_is_that_of_the_benchmark():
+    results = json.loads((ROOT / "benchmarks" / "results.json").read_text())
+    large, prompts = (
+        {name: statistics.median(row["per_second"]) for name, row in table.items()}
+        for table in (results["folders"]["12 megapixels"], results["texts"]["prompts"])
+    )
+    peer, peer_prompts = (max(table[name] for name in PEERS) for table in (large, prompts))
+    tutorial = large[next(name for name in large if name.endswith("one at a time"))]
+    speed = " ".join(README[README.index("**How fast?**") :].split())
+    assert f"{large['helpers']:.1f} photographs" in speed
+    assert f"give {tutorial:.1f} and the fastest other library {peer:.1f};" in speed
+    assert f"{prompts['helpers']:.0f} prompts a second, where it gives {peer_prompts:.0f}" in speed
 
 
 def test_as_many_drawings_find_their_caption_as_in_lesson_6():

@@ -5,7 +5,7 @@ import json
 import multiprocessing
 import os
 import random
-import resource
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -13,25 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from clip.clip import _transform as clip_preprocess
 from filelock import FileLock
 from PIL import Image
 
 import helpers
-from conftest import IMAGES
-from helpers import search
-from helpers.store import FeatureStore
+from tests.conftest import IMAGES
 
 NAMES = ["apple", "bus", "cat", "dog", "star"]
-opened = []
-sys.addaudithook(lambda event, arguments: opened.append(str(arguments[0])) if event == "open" else None)
-
-
-@pytest.fixture(autouse=True)
-def loaded_once(monkeypatch, tiny):
-    def load(name, device, precision):
-        return tiny if name == "tiny" and precision is None else helpers.load(name, device, precision=precision)
-
-    monkeypatch.setattr(search, "load", load)
 
 
 @pytest.fixture
@@ -42,6 +31,11 @@ def folder(tmp_path):
     for name in NAMES:
         copy(name, folder / ("sub" if name == "cat" else "") / f"{name}.png")
     return folder
+
+
+@pytest.fixture
+def index(folder, tiny):
+    return helpers.FolderIndex(folder, *tiny)
 
 
 def copy(name, target):
@@ -59,7 +53,7 @@ def noise(folder, count, size=24):
 
 
 def files_of(index):
-    return {name: (index.store.place / name).read_bytes() for name in ("features.npy", "files.jsonl", "about.json")}
+    return {name: (index.store.place / name).read_bytes() for name in ("features.npy", "files.jsonl")}
 
 
 def names(matches):
@@ -67,8 +61,7 @@ def names(matches):
 
 
 @pytest.mark.parametrize(("text", "picture"), [("a cat", None), (None, "dog"), ("a star", "bus")])
-def test_search_agrees_with_the_slow_way(folder, tiny, text, picture):
-    index = helpers.FolderIndex(folder)
+def test_search_agrees_with_the_slow_way(folder, tiny, index, text, picture):
     index.update()
     query = np.zeros(384)
     if text:
@@ -85,24 +78,28 @@ def test_search_agrees_with_the_slow_way(folder, tiny, text, picture):
     assert [match.score for match in found] == pytest.approx([score for score, _ in expected[:3]], abs=1e-4)
 
 
-def test_a_small_folder_gives_fewer_than_asked_for(folder):
-    index = helpers.FolderIndex(folder)
+def test_a_small_folder_gives_fewer_than_asked_for(index):
     index.update()
     assert len(index.search("a cat", k=100)) == 5
 
 
-def test_an_unchanged_file_is_not_opened(folder):
+def test_an_unchanged_file_is_not_opened(folder, tiny, index, monkeypatch):
     (folder / "broken.png").write_bytes(b"no picture")
-    assert helpers.FolderIndex(folder).update() == (5, 0, 1, 0, 0)
-    again = helpers.FolderIndex(folder)
-    opened.clear()
-    assert again.update() == (0, 0, 0, 0, 6)
-    assert opened  # the audit hook is alive: the index itself was opened
-    assert not [path for path in opened if Path(path).suffix == ".png"]
+    assert index.update() == (5, 0, 1, 0, 0)
+    opened, io_open = [], io.open
+
+    def watching(file, *arguments, **options):
+        opened.append(Path(file).suffix)
+        return io_open(file, *arguments, **options)
+
+    monkeypatch.setattr("io.open", watching)
+    monkeypatch.setattr("builtins.open", watching)
+    assert helpers.FolderIndex(folder, *tiny).update() == (0, 0, 0, 0, 6)
+    assert ".jsonl" in opened  # the spy is alive
+    assert ".png" not in opened
 
 
-def test_each_change_of_the_folder_is_seen(folder):
-    index = helpers.FolderIndex(folder)
+def test_each_change_of_the_folder_is_seen(folder, index):
     index.update()
     (folder / "bus.png").rename(folder / "sub" / "moved.png")
     (folder / "dog.png").unlink()
@@ -116,8 +113,27 @@ def test_each_change_of_the_folder_is_seen(folder):
     assert index.search(picture=IMAGES / "dog.png", k=1)[0].score < 0.99
 
 
-def test_a_file_that_comes_back_is_not_encoded_again(folder):
-    index = helpers.FolderIndex(folder)
+@pytest.mark.skipif(sys.platform == "win32", reason="its files have no inode and no time of change")
+@pytest.mark.parametrize("change", ["swap", "edit"])
+def test_a_change_that_keeps_size_and_time_is_seen(tmp_path, tiny, change):
+    one, other = tmp_path / "one.bmp", tmp_path / "other.bmp"
+    for file, name in ((one, "cat"), (other, "bus")):
+        helpers.open_image(IMAGES / f"{name}.png").save(file)
+        os.utime(file, ns=(10**18, 10**18))
+    index = helpers.FolderIndex(tmp_path, *tiny)
+    index.update()
+    if change == "swap":
+        one.rename(tmp_path / "aside")
+        other.rename(one)
+        (tmp_path / "aside").rename(other)
+    else:
+        one.write_bytes(other.read_bytes())
+        os.utime(one, ns=(10**18, 10**18))
+    assert index.update().unchanged < 2
+    assert names(index.search(picture=IMAGES / "bus.png", k=1)) == ["one"]
+
+
+def test_a_file_that_comes_back_is_not_encoded_again(folder, index):
     index.update()
     (folder / "dog.png").unlink()
     index.update()
@@ -126,22 +142,23 @@ def test_a_file_that_comes_back_is_not_encoded_again(folder):
     assert names(index.search(picture=IMAGES / "dog.png", k=1)) == ["dog"]
 
 
-def test_equal_files_are_encoded_once_and_all_found_in_order(folder):
+@pytest.mark.parametrize("batch_size", [1, 64])
+def test_equal_files_are_encoded_once_and_all_found_in_order(folder, tiny, batch_size):
     copy("dog", folder / "a copy.png")
     copy("dog", folder / "sub" / "another copy.png")
-    index = helpers.FolderIndex(folder)
+    index = helpers.FolderIndex(folder, *tiny, batch_size=batch_size)
     assert index.update() == (5, 2, 0, 0, 0)
     assert names(index.search(picture=IMAGES / "dog.png", k=3)) == ["a copy", "dog", "another copy"]
     assert names(index.search(picture=IMAGES / "dog.png", k=1)) == ["a copy"]
 
 
-def test_hidden_files_and_other_files_are_left_out(folder):
+def test_hidden_files_and_other_files_are_left_out(folder, index):
     (folder / ".thumbnails").mkdir()
     copy("tree", folder / ".thumbnails" / "tree.png")
     copy("tree", folder / "._tree.png")
     (folder / "notes.txt").write_text("no picture")
     (folder / "folder.png").mkdir()
-    assert helpers.FolderIndex(folder).update() == (5, 0, 0, 0, 0)
+    assert index.update() == (5, 0, 0, 0, 0)
 
 
 def write_broken(folder):
@@ -167,9 +184,10 @@ def write_broken(folder):
     return sorted(f"{again}-{name}" for name in contents for again in ("1", "2"))
 
 
-def test_broken_files_are_listed_with_their_reason_and_the_rest_is_searchable(folder):
+@pytest.mark.parametrize("batch_size", [4, 64])
+def test_broken_files_are_listed_with_their_reason_and_the_rest_is_searchable(folder, tiny, batch_size):
     broken = write_broken(folder)
-    index = helpers.FolderIndex(folder, batch_size=4)
+    index = helpers.FolderIndex(folder, *tiny, batch_size=batch_size)
     assert index.update() == (5, 0, 20, 0, 0)
     assert list(index.broken) == broken
     for path, reason in index.broken.items():
@@ -182,17 +200,16 @@ def test_broken_files_are_listed_with_their_reason_and_the_rest_is_searchable(fo
     assert len(index.broken) == 19
 
 
-def test_only_broken_files_are_no_error(tmp_path):
+def test_only_broken_files_are_no_error(tmp_path, tiny):
     write_broken(tmp_path)
-    index = helpers.FolderIndex(tmp_path)
+    index = helpers.FolderIndex(tmp_path, *tiny)
     assert index.update().broken == 20
     with pytest.raises(ValueError, match=r"no picture of .* is in the index: call update\(\) first"):
         index.search("a cat")
 
 
-def test_what_may_be_readable_later_is_tried_again(folder):
+def test_what_may_be_readable_later_is_tried_again(folder, index):
     (folder / "link.png").symlink_to(folder / "missing")
-    index = helpers.FolderIndex(folder)
     assert index.update() == (5, 0, 1, 0, 0)
     assert index.broken == {"link.png": "link.png can't be opened: No such file or directory"}
     log = index.store.place / "files.jsonl"
@@ -204,7 +221,7 @@ def test_what_may_be_readable_later_is_tried_again(folder):
     assert index.broken == {}
 
 
-def test_a_folder_that_cannot_be_entered_is_listed(folder, monkeypatch):
+def test_a_folder_that_cannot_be_entered_is_listed(index, monkeypatch):
     scandir = os.scandir
 
     def refuse(path):
@@ -213,30 +230,32 @@ def test_a_folder_that_cannot_be_entered_is_listed(folder, monkeypatch):
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    index = helpers.FolderIndex(folder)
     assert index.update() == (4, 0, 1, 0, 0)
     assert list(index.broken) == ["sub"]
     monkeypatch.undo()
     assert index.update() == (1, 0, 0, 1, 4)
 
 
-def test_a_file_that_changes_while_it_is_read_waits_for_the_next_update(folder, monkeypatch):
-    def slow_open(path, enough):
-        if path.name == "dog.png":
-            copy("tree", path)
-        return helpers.open_image(path)
+def test_a_file_that_changes_while_it_is_read_waits_for_the_next_update(folder, index, tiny):
+    dog = tiny[1](helpers.open_image(folder / "dog.png"))
 
-    index = helpers.FolderIndex(folder)
-    monkeypatch.setattr(search, "open_image", slow_open)
-    assert index.update() == (4, 0, 1, 0, 0)
-    assert index.broken == {"dog.png": "dog.png was changed while it was read"}
-    monkeypatch.undo()
-    assert index.update() == (1, 0, 0, 0, 4)
+    def slow(image):
+        pixels = tiny[1](image)
+        if torch.equal(pixels, dog):
+            copy("tree", folder / "dog.png")
+        return pixels
+
+    copy("dog", folder / "the same.png")
+    index.preprocess = slow
+    assert index.update() == (4, 0, 2, 0, 0)
+    assert index.broken == {name: f"{name} was changed while it was read" for name in ("dog.png", "the same.png")}
+    index.preprocess = tiny[1]
+    assert index.update() == (2, 0, 0, 0, 4)
     assert names(index.search(picture=IMAGES / "tree.png", k=1)) == ["dog"]
+    assert names(index.search(picture=IMAGES / "dog.png", k=1)) == ["the same"]
 
 
-def test_a_picture_without_finite_features_is_listed(folder, monkeypatch):
-    index = helpers.FolderIndex(folder)
+def test_a_picture_without_finite_features_is_listed(folder, index, monkeypatch):
     encode, bus = index.model.encode_image, index.preprocess(helpers.open_image(folder / "bus.png"))
 
     def overflowing(batch):
@@ -250,13 +269,14 @@ def test_a_picture_without_finite_features_is_listed(folder, monkeypatch):
     assert np.isfinite(index.store.features).all()
 
 
-def test_the_files_are_open_to_numpy_and_json(folder):
+def test_the_files_are_open_to_numpy_and_json(folder, tiny):
     (folder / "broken.png").write_bytes(b"no picture")
-    index = helpers.FolderIndex(folder, batch_size=2)
+    index = helpers.FolderIndex(folder, *tiny, batch_size=2)
     index.update()
     (place,) = (folder / ".clip-index").iterdir()
-    features = np.load(place / "features.npy")
-    records = [record for line in (place / "files.jsonl").read_text().splitlines() for record in json.loads(line)]
+    features = np.load(place / "features.npy", mmap_mode="r")
+    lines = (place / "files.jsonl").read_text().splitlines()
+    records = [record for line in lines for record in json.loads(line)["records"]]
     assert features.dtype == np.float32
     assert np.allclose(np.linalg.norm(features, axis=1), 1, atol=1e-6)
     row_of = {record["path"]: record["row"] for record in records if "row" in record}
@@ -268,54 +288,129 @@ def test_the_files_are_open_to_numpy_and_json(folder):
     assert json.loads((place / "about.json").read_text())["model_sha256"] == helpers.available_models()[0].sha256
 
 
-def test_two_models_never_mix(folder, tmp_path, random_vit):
-    checkpoint = tmp_path / "vit.pt"
-    torch.save(random_vit.state_dict(), checkpoint)
-    first, second = helpers.FolderIndex(folder), helpers.FolderIndex(folder, checkpoint)
+def test_two_models_never_mix(folder, tiny, random_vit):
+    first, second = helpers.FolderIndex(folder, *tiny), helpers.FolderIndex(folder, random_vit, clip_preprocess(32))
     assert first.update().encoded == second.update().encoded == 5
     assert (first.store.features.shape, second.store.features.shape) == ((5, 384), (5, 64))
     assert len(list((folder / ".clip-index").iterdir())) == 2
-    assert helpers.FolderIndex(folder).update().unchanged == 5
+    assert helpers.FolderIndex(folder, *tiny).update().unchanged == 5
 
 
-def test_two_preprocessings_never_mix(folder, monkeypatch):
-    first = helpers.FolderIndex(folder)
-    model, preprocess = helpers.load("tiny")
-    monkeypatch.setattr(search, "load", lambda name, device, precision: (model, lambda image: preprocess(image) * 0.5))
-    assert helpers.FolderIndex(folder).store.place != first.store.place
+def place_of(folder, model, preprocess, **options):
+    return helpers.FolderIndex(folder, model, preprocess, **options).store.place
 
 
-def test_the_index_can_live_elsewhere_for_several_folders(folder, tmp_path):
+def test_what_makes_other_features_has_another_place(folder, tiny):
+    model, preprocess = helpers.load("tiny", device="cpu")
+    places = {place_of(folder, model, preprocess), place_of(folder, *tiny)}
+    assert len(places) == 1
+    places.add(place_of(folder, model, lambda image: preprocess(image) * 0.5))
+    places.add(place_of(folder, model, preprocess, exact=True))
+    places.add(place_of(folder, *helpers.load("tiny", device="cpu", precision="bfloat16")))
+    with torch.no_grad():
+        model.text_projection.mul_(2)
+    places.add(place_of(folder, model, preprocess))
+    assert len(places) == 5
+
+
+def test_an_exact_index_decodes_large_files_whole(tmp_path, tiny):
+    Image.linear_gradient("L").convert("RGB").resize((1600, 1200)).save(tmp_path / "large.jpg")
+    seen = []
+
+    def watching(image):
+        seen.append(image.width)
+        return tiny[1](image)
+
+    for exact in (False, True):
+        helpers.FolderIndex(tmp_path, tiny[0], watching, exact=exact).update()
+    assert [width for width in seen if width != 71] == [400, 1600]  # 71: the sample that tells the preprocessing
+
+
+def test_the_index_can_live_elsewhere_for_several_folders(folder, tmp_path, tiny):
     other = tmp_path / "other" / folder.name
     other.mkdir(parents=True)
     copy("tree", other / "apple.png")
     elsewhere = tmp_path / "indexes"
     before = sorted(folder.rglob("*"))
-    assert helpers.FolderIndex(folder, index_folder=elsewhere).update().encoded == 5
-    assert helpers.FolderIndex(other, index_folder=elsewhere).update() == (1, 0, 0, 0, 0)
-    assert helpers.FolderIndex(folder, index_folder=elsewhere).update().unchanged == 5
+    assert helpers.FolderIndex(folder, *tiny, index_folder=elsewhere).update().encoded == 5
+    assert helpers.FolderIndex(other, *tiny, index_folder=elsewhere).update() == (1, 0, 0, 0, 0)
+    assert helpers.FolderIndex(folder, *tiny, index_folder=elsewhere).update().unchanged == 5
     assert sorted(folder.rglob("*")) == before
 
 
-def test_a_place_that_cannot_be_written_is_named(folder, tmp_path):
+def test_a_relative_place_stays_where_it_was(folder, tmp_path, tiny, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    index = helpers.FolderIndex("pictures", *tiny, index_folder="indexes")
+    index.update()
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    copy("tree", folder / "a tree.png")
+    assert index.update() == (1, 0, 0, 0, 5)
+    assert names(index.search(picture=IMAGES / "tree.png", k=1)) == ["a tree"]
+    assert not list((tmp_path / "other").iterdir())
+
+
+def test_a_place_that_cannot_be_written_is_named(folder, tmp_path, tiny):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(PermissionError, match="can't be written to .*file.* name another place with index_folder"):
-        helpers.FolderIndex(folder, index_folder=tmp_path / "file").update()
+    with pytest.raises(PermissionError, match=r"can't be written to .*file.* name another place with index_folder"):
+        helpers.FolderIndex(folder, *tiny, index_folder=tmp_path / "file").update()
 
 
-def test_a_second_writer_is_refused_and_a_reader_follows(folder):
-    writer, reader = helpers.FolderIndex(folder), helpers.FolderIndex(folder)
+def test_a_second_writer_is_refused_and_a_reader_follows(folder, tiny):
+    writer, reader = helpers.FolderIndex(folder, *tiny), helpers.FolderIndex(folder, *tiny)
     writer.update()
     assert names(reader.search(picture=IMAGES / "cat.png", k=1)) == ["cat"]
     with (
         FileLock(writer.store.place / "lock"),
-        pytest.raises(RuntimeError, match="another process is writing to .*: try again when it has finished"),
+        pytest.raises(RuntimeError, match=r"another process is writing to .*: try again when it has finished"),
     ):
         reader.update()
     copy("tree", folder / "tree.png")
     writer.update()
     assert names(reader.search(picture=IMAGES / "tree.png", k=1)) == ["tree"]
     assert reader.update().unchanged == 6
+
+
+def test_an_index_deleted_while_it_is_open_is_made_anew(folder, index, tiny):
+    index.update()
+    shutil.rmtree(folder / ".clip-index")
+    (folder / "a_maze.jpeg").write_bytes((IMAGES / "maze1.jpeg").read_bytes())
+    assert index.update() == (6, 0, 0, 0, 0)
+    later = helpers.FolderIndex(folder, *tiny)
+    assert later.update() == (0, 0, 0, 0, 6)
+    for name in NAMES:
+        assert names(later.search(picture=IMAGES / f"{name}.png", k=1)) == [name]
+    assert names(later.search("a maze", k=1)) == ["a_maze"]
+
+
+def test_damage_is_named_by_search_and_mended_by_update(folder, index, tiny):
+    index.update()
+    features = index.store.place / "features.npy"
+    whole = features.read_bytes()
+    features.write_bytes(whole[:-4])
+    later = helpers.FolderIndex(folder, *tiny)
+    with pytest.raises(ValueError, match=r"features\.npy is damaged at row 0: call update\(\), which encodes anew"):
+        later.search("a cat")
+    assert later.update() == (5, 0, 0, 0, 0)
+    assert names(later.search(picture=IMAGES / "cat.png", k=1)) == ["cat"]
+    assert features.read_bytes() == whole
+
+
+def test_features_cut_while_the_index_is_open_do_no_harm(index):
+    index.update()
+    expected = index.search("a cat")
+    os.truncate(index.store.place / "features.npy", 200)
+    assert index.search("a cat") == expected
+
+
+def test_a_folder_that_is_gone_is_an_error_and_not_an_empty_one(folder, index, tmp_path):
+    index.update()
+    folder.rename(tmp_path / "unplugged")
+    with pytest.raises(ValueError, match=r"no such folder: .*pictures"):
+        index.update()
+    assert not folder.exists()
+    (tmp_path / "unplugged").rename(folder)
+    assert index.update().unchanged == 5
 
 
 @pytest.mark.parametrize(
@@ -326,92 +421,17 @@ def test_a_second_writer_is_refused_and_a_reader_follows(folder):
         ({"picture": "missing.png"}, "no such picture: missing.png"),
     ],
 )
-def test_a_bad_question_is_named(folder, arguments, message):
-    index = helpers.FolderIndex(folder)
+def test_a_bad_question_is_named(index, arguments, message):
     index.update()
     with pytest.raises(ValueError, match=message):
         index.search(**arguments)
 
 
-def test_a_bad_folder_or_batch_size_is_named(tmp_path):
+def test_a_bad_folder_or_batch_size_is_named(tmp_path, tiny):
     with pytest.raises(ValueError, match="no such folder: .*missing"):
-        helpers.FolderIndex(tmp_path / "missing")
+        helpers.FolderIndex(tmp_path / "missing", *tiny)
     with pytest.raises(ValueError, match="batch_size is 0; it must be at least 1"):
-        helpers.FolderIndex(tmp_path, batch_size=0)
-
-
-BATCHES = [(3, [0, 1, 2, 1]), (0, [1]), (2, [3, 4]), (1, [5])]
-
-
-def fill(place, batches=BATCHES):
-    """Commit what is missing of four small batches."""
-    store = FeatureStore(place, {"model": "none"}, 4)
-    generator = np.random.default_rng(0)
-    with store.lock():
-        store.prepare()
-        for number, (count, rows) in enumerate(batches):
-            features = generator.normal(size=(count, 4)).astype(np.float32)
-            records = [
-                {"path": f"{number}-{i}.png", "size": 1, "mtime_ns": 1, "sha256": str(row), "row": row}
-                for i, row in enumerate(rows)
-            ]
-            if records[0]["path"] not in store.files:
-                store.commit(features, records)
-    return store
-
-
-def contents(store):
-    return {path.name: path.read_bytes() for path in store.place.iterdir() if path.is_file() and path.name != "lock"}
-
-
-def test_a_log_cut_anywhere_is_completed_to_the_same_bytes(tmp_path):
-    whole = contents(fill(tmp_path / "whole"))
-    log = tmp_path / "cut" / "files.jsonl"
-    fill(tmp_path / "cut")
-    ends = [i for i, byte in enumerate(whole["files.jsonl"], 1) if byte == ord("\n")]
-    for length in sorted({*range(0, ends[-1], 7), *ends, *(end - 1 for end in ends)}):
-        log.write_bytes(whole["files.jsonl"][:length])
-        assert contents(fill(tmp_path / "cut")) == whole
-
-
-def test_death_between_any_two_writes_is_completed_to_the_same_bytes(tmp_path, monkeypatch):
-    whole = contents(fill(tmp_path / "whole"))
-    deaths, fsync = 0, os.fsync
-    for last in range(100):
-        left = iter(range(last))
-
-        def die(file, left=left):
-            if next(left, None) is None:
-                raise KeyboardInterrupt
-            fsync(file)
-
-        monkeypatch.setattr(os, "fsync", die)
-        place = tmp_path / str(last)
-        try:
-            fill(place)
-        except KeyboardInterrupt:
-            deaths += 1
-        monkeypatch.undo()
-        assert contents(fill(place)) == whole
-    assert deaths == 3 + 1 + 3 + 3
-
-
-@pytest.mark.parametrize("damage", ["lost", "cut", "zero", "older"])
-def test_lost_features_are_made_anew(tmp_path, damage):
-    whole = contents(fill(tmp_path))
-    features = tmp_path / "features.npy"
-    older = contents(fill(tmp_path / "older", BATCHES[:1]))["features.npy"]
-    content = {"lost": None, "cut": whole["features.npy"][:140], "zero": bytes(200), "older": older}[damage]
-    features.unlink() if content is None else features.write_bytes(content)
-    assert contents(fill(tmp_path)) == whole
-
-
-def test_a_damaged_line_costs_what_follows_it_and_no_more(tmp_path):
-    whole = contents(fill(tmp_path))
-    lines = whole["files.jsonl"].splitlines(keepends=True)
-    (tmp_path / "files.jsonl").write_bytes(b"".join([lines[0], b"#" * 20 + b"\n", *lines[2:]]))
-    assert list(FeatureStore(tmp_path, {}, 4).files) == [f"0-{i}.png" for i in range(4)]
-    assert contents(fill(tmp_path)) == whole
+        helpers.FolderIndex(tmp_path, *tiny, batch_size=0)
 
 
 @pytest.fixture(scope="module")
@@ -424,14 +444,15 @@ def processes():
 
 def update(folder, place, batch_size):
     torch.set_num_threads(1)
-    helpers.FolderIndex(folder, index_folder=place, batch_size=batch_size).update(progress=False)
+    model, preprocess = helpers.load("tiny")
+    helpers.FolderIndex(folder, model, preprocess, place, batch_size).update(progress=False)
 
 
 def committed_batches(place):
     return sum(log.read_bytes().count(b"\n") for log in place.rglob("files.jsonl"))
 
 
-def test_killed_five_times_and_resumed_the_index_is_the_same_to_the_bit(tmp_path, processes):
+def test_killed_five_times_and_resumed_the_index_is_the_same_to_the_bit(tmp_path, tiny, processes):
     folder = noise(tmp_path / "pictures", 150)
     (folder / "0070.png").write_bytes(b"no picture")
     (folder / "0099.png").write_bytes((folder / "0003.png").read_bytes())
@@ -453,16 +474,19 @@ def test_killed_five_times_and_resumed_the_index_is_the_same_to_the_bit(tmp_path
         process.start()
         process.join()
         assert process.exitcode == 0
-    resumed, whole = (helpers.FolderIndex(folder, index_folder=tmp_path / place) for place in ("killed", "whole"))
+    resumed, whole = (helpers.FolderIndex(folder, *tiny, tmp_path / place) for place in ("killed", "whole"))
     assert resumed.store.features.shape == (148, 384)
     assert files_of(resumed) == files_of(whole)
 
 
 def peak(folder, place, answer):
+    import resource  # Unix only
+
     update(folder, place, 32)
     answer.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such measure of memory")
 def test_memory_does_not_grow_with_the_folder(tmp_path, processes):
     peaks = []
     for count in (64, 1000):

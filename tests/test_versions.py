@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from conftest import ROOT
+from tests.conftest import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 LINES = [*PROJECT["dependencies"], *(line for lines in PROJECT["optional-dependencies"].values() for line in lines)]
@@ -63,6 +63,7 @@ def test_a_workflow_may_only_read_and_comes_to_an_end(path):
         assert all(re.fullmatch(r"[\w-]+/[\w-]+@v\d+", action) for action in actions)
 
 
-def test_the_official_clip_is_the_same_commit_everywhere():
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", ".github/workflows/official-models.yml"])
+def test_the_official_clip_is_the_same_commit_everywhere(name):
     conda = re.search(r"CLIP\.git@([0-9a-f]{40})", (ROOT / "environment.yml").read_text())[1]
-    assert f"ref: {conda}\n" in (ROOT / ".github" / "workflows" / "official-models.yml").read_text()
+    assert re.findall(r"\b[0-9a-f]{40}\b", (ROOT / name).read_text()) == [conda]

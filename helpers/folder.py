@@ -1,0 +1,132 @@
+"""The pictures of a folder: which files there are, which contents are new, and what their features are."""
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Container, Iterable, Iterator
+from functools import partial
+from itertools import tee
+from pathlib import Path
+
+import numpy as np
+
+from helpers.compare import normalize
+from helpers.images import ImageError
+from helpers.journal import Record
+from helpers.store import Stamp
+from helpers.threads import batches, in_threads
+
+SUFFIXES = frozenset(".avif .bmp .gif .heic .jp2 .jpeg .jpg .png .ppm .tga .tif .tiff .webp".split())
+UNKNOWN = Stamp(-1, -1, -1, -1)  # of what can't be looked at: no record has it, so it is tried again
+
+
+def walk(folder: Path) -> Iterator[tuple[str, Stamp]]:
+    """Find every picture, and every sub-folder that can't be looked into. Hidden ones are left out.
+
+    Yields:
+        Path inside the folder, with ``/``, and stamp.
+
+    Raises:
+        OSError: the folder itself can't be looked into.
+    """
+    closed: list[OSError] = []
+    for parent, folders, names in os.walk(folder, onerror=closed.append):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for file in (Path(parent, name) for name in names if not name.startswith(".")):
+            if file.suffix.lower() in SUFFIXES and (stamp := _stamp(file)):
+                yield file.relative_to(folder).as_posix(), stamp
+    for error in closed:
+        if Path(error.filename) == folder:
+            raise error
+        yield Path(error.filename).relative_to(folder).as_posix(), UNKNOWN
+
+
+def encode_new(
+    folder: Path,
+    files: Iterable[tuple[str, Stamp]],
+    known: Container[str],
+    encode: Callable[[Iterable[list[Path]]], Iterable[list[np.ndarray | ImageError]]],
+    batch_size: int,
+) -> Iterator[tuple[list[Record], dict[str, np.ndarray]]]:
+    """Look into files, and encode each new content once.
+
+    What is new depends on the order of the files alone, and not on how far the work has come. So a work that goes on
+    after a kill has the very batches of one that was never stopped.
+
+    Args:
+        folder: where they are.
+        files: as `walk` gives them.
+        known: the SHA-256 of each content that has features; it may grow meanwhile.
+        encode: gives rows or errors for batches of paths, as `rows_or_errors`.
+        batch_size: files in a batch.
+
+    Yields:
+        For every batch, a record of each file, as a `FeatureStore` takes it, and the new rows ``(d,)`` of length 1 by
+        the SHA-256 of their content.
+    """
+    looked = batches(in_threads(partial(_look, folder), files), batch_size)
+    plans, again = tee(_with_new(looked, known))
+    sources = ([folder / record["path"] for record in new] for _, new in again)
+    errors: dict[str, tuple[str, str]] = {}
+    for (records, new), outcomes in zip(plans, encode(sources), strict=True):
+        rows = {}
+        for record, outcome in zip(new, outcomes, strict=True):
+            file, digest = folder / record["path"], record["sha256"]
+            if _stamp(file) != Stamp(*(record[part] for part in Stamp._fields)):
+                continue
+            if isinstance(outcome, ImageError):
+                errors[digest] = str(file), str(outcome)
+            elif not np.isfinite(outcome).all() or not outcome.any():
+                errors[digest] = str(file), f"{file} has no finite features"
+            else:
+                rows[digest] = normalize(outcome)
+        yield [_settled(record, rows, known, errors) for record in records], rows
+
+
+def _look(folder: Path, file: tuple[str, Stamp]) -> Record:
+    """Make the record of a file: its stamp, and the SHA-256 of its content."""
+    path, stamp = file
+    try:
+        with (folder / path).open("rb") as content:
+            digest = hashlib.file_digest(content, "sha256").hexdigest()
+    except OSError as error:
+        return {"path": path, "error": f"{path} can't be opened: {error.strerror}"}
+    return {"path": path, **stamp._asdict(), "sha256": digest} if _stamp(folder / path) == stamp else _changed(path)
+
+
+def _with_new(looked: Iterable[list[Record]], known: Container[str]) -> Iterator[tuple[list[Record], list[Record]]]:
+    """Tell for each batch which of its records have a content that is met for the first time."""
+    met: set[str] = set()
+    for records in looked:
+        new = []
+        for record in records:
+            if "sha256" in record and record["sha256"] not in known and record["sha256"] not in met:
+                met.add(record["sha256"])
+                new.append(record)
+        yield records, new
+
+
+def _settled(record: Record, rows: Container[str], known: Container[str], errors: dict[str, tuple[str, str]]) -> Record:
+    """Add to a record why its content has no features, unless it has."""
+    digest = record.get("sha256", "")
+    if "error" in record or digest in rows or digest in known:
+        return record
+    if digest not in errors:
+        return _changed(record["path"])
+    file, reason = errors[digest]
+    return {**record, "error": reason.replace(file, record["path"])}
+
+
+def _changed(path: str) -> Record:
+    return {"path": path, "error": f"{path} was changed while it was read"}
+
+
+def _stamp(file: Path) -> Stamp | None:
+    """Look at a file without opening it; None for what is no file, `UNKNOWN` for what can't be looked at."""
+    try:
+        status = file.stat()
+    except OSError:
+        return UNKNOWN
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    return Stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)

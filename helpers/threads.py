@@ -1,0 +1,66 @@
+"""Share out work among threads, in pieces."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain, islice
+from typing import TypeVar
+
+import torch
+
+Piece, Result = TypeVar("Piece"), TypeVar("Result")
+
+
+def in_threads(function: Callable[[Piece], Result], pieces: Iterable[Piece]) -> Iterator[Result]:
+    """Call ``function`` on every piece of work, in as many threads as torch uses, and give the results in order.
+
+    Each thread has a single thread of torch. Threads that share one forward pass wait for each other at every layer;
+    threads with a piece each do not. A piece that is alone gets all threads of torch.
+
+    While it runs, any other thread that starts gets a single thread of torch, too: let one thread at a time call it.
+
+    Args:
+        function: safe to call in several threads.
+        pieces: any iterable, read in the caller's thread, at most two pieces further than there are threads.
+
+    Yields:
+        What ``function`` gives for each piece; what it raises is raised in its place.
+    """
+    pieces = iter(pieces)
+    first = list(islice(pieces, 2))
+    if len(first) < 2:
+        yield from map(function, first)
+        return
+    threads = torch.get_num_threads()
+    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        waiting: deque[Future[Result]] = deque()
+        try:
+            for piece in chain(first, pieces):
+                waiting.append(pool.submit(function, piece))
+                if len(waiting) > threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+            torch.set_num_threads(threads)  # what threads that start later will have
+
+
+def batches(items: Iterable[Piece], size: int) -> Iterator[list[Piece]]:
+    """Cut items into batches of ``size``; the last one may be shorter.
+
+    Raises:
+        ValueError: ``size`` is less than 1.
+    """
+    if size < 1:
+        raise ValueError(f"batch_size is {size}; it must be at least 1")
+    items = iter(items)
+    while batch := list(islice(items, size)):
+        yield batch
+
+
+def share_out(batch: list[Piece]) -> list[list[Piece]]:
+    """Cut a batch into even pieces, one for each thread of torch."""
+    size = max(1, -(-len(batch) // torch.get_num_threads()))
+    return [batch[start : start + size] for start in range(0, len(batch), size)]
