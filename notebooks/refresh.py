@@ -137,7 +137,7 @@ def publish(new: str) -> None:
     """Change the public address, and stamp all that tells it."""
     if not re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", new):
         sys.exit(
-            f"{new!r} is no address like https://github.com/you/clip-encoders"
+            f"{new!r} is not like https://github.com/you/clip-encoders"
         )
     old = address()
     for path in (ROOT / "pyproject.toml", ROOT / "README.md"):
