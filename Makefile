@@ -22,6 +22,8 @@ run: $(READY)
 test: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/codespell
 	$(BIN)/python -m pytest -n 2 --dist loadscope
 
 portable: $(READY)

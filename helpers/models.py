@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from helpers.checkpoint import read_state_dict, remember_file
-from helpers.openai import OFFICIAL_URLS, build_model, clip_preprocess, download
+from helpers.openai import CLIP, OFFICIAL_URLS, build_model, clip_preprocess, download
 
 TINY_PATH = Path(__file__).parent / "weights" / "tiny.pt"
 TINY_SHA256 = "23dbeb750fab3da28d47d2027cc25ebd74860e78fd0bea487a1f438e736c1847"
@@ -79,7 +79,7 @@ def load(
     download_root: str | PathLike | None = None,
     precision: str | None = None,
     warm_up: bool = False,
-) -> tuple[torch.nn.Module, Callable]:
+) -> tuple[CLIP, Callable]:
     """Load a model and its preprocessing: the very pair that `clip.load` gives.
 
     The file is read as data: its tensors by their names, and nothing else. No code in it is run, be it a pickle's or
@@ -143,7 +143,7 @@ def emulates_bfloat16(device: torch.device) -> bool:
     return not re.search(r"\b(amx_bf16|avx512_bf16|bf16)\b", PROCESSOR.read_text())
 
 
-def _set_precision(model: torch.nn.Module, precision: torch.dtype) -> None:
+def _set_precision(model: CLIP, precision: torch.dtype) -> None:
     """Convert what `clip.model.convert_weights` converts: all that multiplies, and no normalization."""
     for part in model.modules():
         if isinstance(part, (nn.Conv2d, nn.Linear, nn.MultiheadAttention)):
@@ -153,7 +153,7 @@ def _set_precision(model: torch.nn.Module, precision: torch.dtype) -> None:
                 getattr(part, name).data = getattr(part, name).data.to(precision)
 
 
-def _warm_up(model: torch.nn.Module, device: torch.device) -> None:
+def _warm_up(model: CLIP, device: torch.device) -> None:
     """Let torch fetch its kernels and its memory."""
     resolution = model.visual.input_resolution
     with torch.inference_mode():
@@ -197,15 +197,15 @@ def _fetch(name: str, download_root: str | PathLike | None) -> Path:
             f"{name!r} ({size} MiB) is not on this machine and could not be fetched ({reason}): "
             f"download {url} elsewhere and put it into {folder}, "
             "or use load('tiny'), which needs no network"
-        ) from error
+        ) from None  # the message says it all
     except RuntimeError as error:
         raise ConnectionError(
             f"the download of {name!r} is damaged ({error}): delete it from {folder} and load again, "
             "or use load('tiny'), which needs no network"
-        ) from error
+        ) from None  # the message says it all
 
 
-def _build(path: Path) -> torch.nn.Module:
+def _build(path: Path) -> CLIP:
     """Build a model from a file. Not `clip.load`: it runs an archive's code, and fails on a state dict."""
     try:
         state_dict = read_state_dict(path)

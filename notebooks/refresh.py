@@ -34,6 +34,8 @@ if "google.colab" in sys.modules:
     sys.path.insert(0, "course")
 
 MODEL = os.environ.get("CLIP_MODEL", "tiny")"""
+# GitHub shows no widgets: a lesson falls back on a picture, which is kept
+NO_WIDGETS = "import sys; sys.modules['ipywidgets'] = None"
 COLAB = "https://colab.research.google.com/github"
 
 
@@ -96,6 +98,7 @@ def run(notebook: nbformat.NotebookNode) -> None:
         timeout=300,
         kernel_name="python3",
         coalesce_streams=True,
+        extra_arguments=[f"--IPKernelApp.exec_lines={NO_WIDGETS}"],
         resources={"metadata": {"path": NOTEBOOKS}},
     ).execute()
     notebook.metadata = nbformat.from_dict(metadata())
@@ -134,7 +137,7 @@ def publish(new: str) -> None:
     """Change the public address, and stamp all that tells it."""
     if not re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", new):
         sys.exit(
-            f"{new!r} is no address like https://github.com/you/clip-encoders"
+            f"{new!r} is not like https://github.com/you/clip-encoders"
         )
     old = address()
     for path in (ROOT / "pyproject.toml", ROOT / "README.md"):

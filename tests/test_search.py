@@ -78,6 +78,16 @@ def test_search_agrees_with_the_slow_way(folder, tiny, index, text, picture):
     assert [match.score for match in found] == pytest.approx([score for score, _ in expected[:3]], abs=1e-4)
 
 
+def test_only_what_lies_above_the_threshold_is_found(index):
+    index.update()
+    all_of_them = index.search("a cat", k=5)
+    third = all_of_them[2].score
+    assert index.search("a cat", k=5, above=third) == all_of_them[:2]
+    assert index.search("a cat", k=1, above=third) == all_of_them[:1]
+    assert index.search("a cat", above=-1.0) == all_of_them
+    assert index.search("a cat", above=0.99) == []
+
+
 def test_a_small_folder_gives_fewer_than_asked_for(index):
     index.update()
     assert len(index.search("a cat", k=100)) == 5
