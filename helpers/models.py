@@ -3,7 +3,6 @@
 import difflib
 import hashlib
 import re
-import urllib.request
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,11 +14,10 @@ import torch
 from torch import nn
 
 from helpers.checkpoint import read_state_dict, remember_file
-from helpers.openai import CLIP, OFFICIAL_URLS, build_model, clip_preprocess, download
+from helpers.openai import CLIP, OFFICIAL_URLS, build_model, clip_preprocess, fetch
 
 TINY_PATH = Path(__file__).parent / "weights" / "tiny.pt"
 TINY_SHA256 = "23dbeb750fab3da28d47d2027cc25ebd74860e78fd0bea487a1f438e736c1847"
-REACH_TIMEOUT_SECONDS = 10
 PRECISIONS = ("float32", "float16", "bfloat16")
 PROCESSOR = Path("/proc/cpuinfo")
 
@@ -117,7 +115,7 @@ def load(
     if name == "tiny":
         path = TINY_PATH
     elif name in OFFICIAL_URLS:
-        path = _fetch(name, download_root)
+        path = fetch(name, next(i.download_mib for i in available_models() if i.name == name), download_root)
     elif Path(name).is_file():
         path = Path(name)
     else:
@@ -180,29 +178,6 @@ def _unknown_name(name: str) -> str:
     nearest = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.4)
     hint = f"; did you mean {by_lower[nearest[0]]!r}?" if nearest else ""
     return f"no model or file is called {name!r}{hint} The names are: {', '.join(names)}"
-
-
-def _fetch(name: str, download_root: str | PathLike | None) -> Path:
-    """Give the path of an official file, fetched if it is missing; clip checks its SHA-256 each time."""
-    url = OFFICIAL_URLS[name]
-    folder = Path(download_root).expanduser() if download_root else Path.home() / ".cache" / "clip"
-    size = next(info.download_mib for info in available_models() if info.name == name)
-    try:
-        if not (folder / url.split("/")[-1]).is_file():
-            urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=REACH_TIMEOUT_SECONDS).close()
-        return Path(download(url, str(folder)))
-    except OSError as error:
-        reason = getattr(error, "reason", None) or error
-        raise ConnectionError(
-            f"{name!r} ({size} MiB) is not on this machine and could not be fetched ({reason}): "
-            f"download {url} elsewhere and put it into {folder}, "
-            "or use load('tiny'), which needs no network"
-        ) from None  # the message says it all
-    except RuntimeError as error:
-        raise ConnectionError(
-            f"the download of {name!r} is damaged ({error}): delete it from {folder} and load again, "
-            "or use load('tiny'), which needs no network"
-        ) from None  # the message says it all
 
 
 def _build(path: Path) -> CLIP:

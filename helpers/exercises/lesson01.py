@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 import torch
-from clip.model import CLIP
 
 from helpers.models import ModelInfo
+from helpers.openai import CLIP
 
 MOST_MIB = 300
 B32_MINUTES, TOLERANCE_MINUTES = 10, 2
