@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from PIL import Image
 
 from helpers.checkpoint import weights_sha256
@@ -18,6 +17,7 @@ from helpers.encode import encode_images, encode_texts, progress_bar, rows_or_er
 from helpers.folder import encode_new, walk
 from helpers.images import ImageSource, open_image
 from helpers.journal import Record
+from helpers.openai import CLIP
 from helpers.store import UNSEEN, FeatureStore
 
 
@@ -56,7 +56,7 @@ class FolderIndex:
     def __init__(
         self,
         folder: str | PathLike,
-        model: torch.nn.Module,
+        model: CLIP,
         preprocess: Callable,
         index_folder: str | PathLike | None = None,
         batch_size: int = 64,
@@ -120,13 +120,20 @@ class FolderIndex:
                     bar.update(len(records))
         return Changes(kinds["encoded"], kinds["known"], kinds["broken"], len(gone), len(found) - len(pending))
 
-    def search(self, text: str | None = None, picture: ImageSource | None = None, k: int = 10) -> list[Match]:
+    def search(
+        self,
+        text: str | None = None,
+        picture: ImageSource | None = None,
+        k: int = 10,
+        above: float | None = None,
+    ) -> list[Match]:
         """Find the pictures that fit best. All are compared; the result is exact.
 
         Args:
             text: what to look for.
             picture: a path or a PIL image, from anywhere. With a text: their rows of length 1 are added.
             k: how many; a smaller folder gives fewer.
+            above: a threshold; only scores above it count, so there may be fewer than ``k``, or none.
 
         Returns:
             The best first; of equal scores, the path that is first in the alphabet.
@@ -147,7 +154,8 @@ class FolderIndex:
         scores = (self.store.features @ self._query(text, picture))[rows]
         near = np.flatnonzero(scores >= np.partition(scores, -k)[-k])
         best, scores = top_k(scores[None, near].clip(-1, 1), k)
-        return [Match(self.folder / paths[i], float(score)) for i, score in zip(near[best[0]], scores[0], strict=True)]
+        found = zip(near[best[0]], scores[0], strict=True)
+        return [Match(self.folder / paths[i], float(score)) for i, score in found if above is None or score > above]
 
     def _query(self, text: str | None, picture: ImageSource | None) -> np.ndarray:
         """Encode the question: ``(d,)``, of length 1."""
@@ -174,9 +182,9 @@ def _place(folder: Path, index_folder: str | PathLike | None, made_by: Record) -
     return home / (key if made_by["decoding"] == "reduced" else f"{key}-exact")
 
 
-def _made_by(model: torch.nn.Module, preprocess: Callable, exact: bool) -> Record:
+def _made_by(model: CLIP, preprocess: Callable, exact: bool) -> Record:
     """Tell what the features depend on. The preprocessing is known by what it makes of one picture."""
-    sample = Image.fromarray((np.arange(53 * 71 * 4) * 7919 % 251).astype(np.uint8).reshape(53, 71, 4), "RGBA")
+    sample = Image.fromarray((np.arange(53 * 71 * 4) * 7919 % 251).astype(np.uint8).reshape(53, 71, 4))
     return {
         "model_sha256": weights_sha256(model),
         "precision": str(model.dtype).removeprefix("torch."),

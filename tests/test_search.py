@@ -18,7 +18,7 @@ from filelock import FileLock
 from PIL import Image
 
 import helpers
-from conftest import IMAGES
+from tests.conftest import IMAGES
 
 NAMES = ["apple", "bus", "cat", "dog", "star"]
 
@@ -76,6 +76,16 @@ def test_search_agrees_with_the_slow_way(folder, tiny, index, text, picture):
     found = index.search(text, picture and IMAGES / f"{picture}.png", k=3)
     assert [match.path for match in found] == [file for _, file in expected[:3]]
     assert [match.score for match in found] == pytest.approx([score for score, _ in expected[:3]], abs=1e-4)
+
+
+def test_only_what_lies_above_the_threshold_is_found(index):
+    index.update()
+    all_of_them = index.search("a cat", k=5)
+    third = all_of_them[2].score
+    assert index.search("a cat", k=5, above=third) == all_of_them[:2]
+    assert index.search("a cat", k=1, above=third) == all_of_them[:1]
+    assert index.search("a cat", above=-1.0) == all_of_them
+    assert index.search("a cat", above=0.99) == []
 
 
 def test_a_small_folder_gives_fewer_than_asked_for(index):
