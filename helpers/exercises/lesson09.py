@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from clip.clip import _tokenizer
 from PIL import Image
 
 from helpers.compare import normalize
 from helpers.encode import encode_images
+from helpers.openai import tokenizer
 
 HEIGHT, SEEN = 1000, 0.9
 ROOM = 75
@@ -46,8 +46,8 @@ def exercise_2(width: float) -> str | None:
 
 def exercise_3(count: int, text: str) -> str | None:
     """The words within the first 75 tokens."""
-    tokens = _tokenizer.encode(text)
-    right = len(_tokenizer.decode(tokens[:ROOM]).split())
+    tokens = tokenizer.encode(text)
+    right = len(tokenizer.decode(tokens[:ROOM]).split())
     if count == right:
         return None
     if count == ROOM:
