@@ -6,7 +6,7 @@
 # make api    write the page of the API anew out of the docstrings
 # make address URL=https://…  say where the project is published
 # make bench  measure the speed beside other libraries (20 minutes on a quiet machine; 4 GB of files)
-# make tiny  train the embedded model anew, or go on where that stopped (hours; see training/README.md)
+# make tiny  train the embedded models anew, or go on where that stopped (hours; see training/README.md)
 # Each of them first makes .venv when it is missing or pyproject.toml has changed.
 
 PYTHON ?= python3
@@ -22,6 +22,8 @@ run: $(READY)
 test: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/codespell
 	$(BIN)/python -m pytest -n 2 --dist loadscope
 
 portable: $(READY)
@@ -44,7 +46,7 @@ api: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python -m benchmarks.run
 
 tiny: $(READY)
 	$(BIN)/python -m pip install --quiet --requirement training/requirements.txt
@@ -53,7 +55,10 @@ tiny: $(READY)
 	$(BIN)/python -m training.teach
 	$(BIN)/python -m training.train --pictures 6400000
 	$(BIN)/python -m training.train_text --steps 2000 --align-steps 600
-	$(BIN)/python -m training.evaluate $${TINY_DIR:-$$HOME/.cache/clip-course/training}/tiny.pt
+	$(BIN)/python -m training.train_vit --pictures 1000000
+	for name in tiny tiny-vit; do \
+		$(BIN)/python -m training.evaluate $${TINY_DIR:-$$HOME/.cache/clip-course/training}/$$name.pt || exit 1; \
+	done
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)

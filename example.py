@@ -30,7 +30,7 @@ def main() -> int:
         if options.output or not options.json:
             output = options.output or Path("similarity.png")
             axes = helpers.plot_similarity(similarity, options.texts, pictures)
-            axes.figure.savefig(output, dpi=150, bbox_inches="tight")
+            axes.figure.savefig(output, dpi=150, bbox_inches="tight")  # type: ignore[union-attr]
     except (ValueError, OSError) as error:
         print(f"example.py: {error}", file=sys.stderr)
         return 2

@@ -11,13 +11,13 @@ import numpy as np
 import onnxruntime
 import open_clip
 import torch
-from peers import build_open_clip, build_transformers
 from PIL import Image
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.models import CLIPModel as SentenceCLIP
 from transformers import CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTokenizer
 
 import helpers
+from benchmarks.peers import build_open_clip, build_transformers
 from helpers.forward import image_features
 from helpers.openai import CLIP, tokenizer
 from helpers.threads import in_threads
@@ -94,8 +94,8 @@ def list_plain(model: torch.nn.Module, preprocess: Callable, device: str) -> lis
 
     return [
         call_batches("clip, in batches", model, preprocess, clip.tokenize, device),
-        Contender("the seed's lines, one at a time", lambda paths: np.concatenate([one_stack([p]) for p in paths])),
-        Contender("the seed's lines, one stack", one_stack),
+        Contender("a tutorial's lines, one at a time", lambda paths: np.concatenate([one_stack([p]) for p in paths])),
+        Contender("a tutorial's lines, one stack", one_stack),
     ]
 
 

@@ -24,13 +24,14 @@ from pathlib import Path
 import faiss
 import numpy as np
 import torch
-from contenders import Contender, list_contenders
-from photographs import SIZES, write_photographs
-from report import write_report
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 import helpers
+from benchmarks.contenders import Contender, list_contenders
+from benchmarks.photographs import SIZES, write_photographs
+from benchmarks.report import write_report
+from helpers.models import emulates_bfloat16
 from helpers.store import FeatureStore
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -71,7 +72,7 @@ start = time.perf_counter()
 import helpers
 print(time.perf_counter() - start)
 """
-SEED_JOB = """
+EXAMPLE_JOB = """
 import time
 marks = [("", time.perf_counter())]
 def mark(name): marks.append((name, time.perf_counter()))
@@ -170,7 +171,10 @@ def measure_forward(contenders: list[Contender], model: torch.nn.Module, device:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model.encode_image(pixels[:1])
     results = {"operations of one picture": counter.get_total_flops() / 1e9}
-    for precision, kind in ((torch.float32, "pixels"), (torch.bfloat16, "half_pixels")):
+    kinds = {torch.float32: "pixels", torch.bfloat16: "half_pixels"}
+    for precision, kind in kinds.items():
+        if not any(getattr(contender, kind) for contender in contenders):
+            continue
         peaks = [measure_peak(precision, device)]
         table = take_turns(contenders, kind, [pixels] * SLICES, reference="pixels")
         peaks.append(measure_peak(precision, device))
@@ -210,13 +214,13 @@ def measure_cold(weights: Path) -> dict:
 
 
 def measure_start() -> dict:
-    """(e) From the start of a process to the heatmap of the seed's job; and what it is made of."""
+    """(e) From the start of a process to example.py's heatmap; and what it is made of."""
     whole, parts = [], []
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "example.py", "--output", f"{folder}/similarity.png"]
         for _ in range(5):
             whole.append(seconds_of(lambda: subprocess.run(command, cwd=ROOT, capture_output=True, check=True)))
-            parts.append(json.loads(run_python(SEED_JOB)))
+            parts.append(json.loads(run_python(EXAMPLE_JOB)))
     return {"seconds": whole, "parts": {name: statistics.median(part[name] for part in parts) for name in parts[0]}}
 
 
@@ -282,15 +286,24 @@ def main() -> None:
     cache = Path(os.environ.get("BENCH_DIR", Path.home() / ".cache" / "clip-course" / "benchmarks"))
     cache.mkdir(parents=True, exist_ok=True)
     contenders = list_contenders(cache, options.device)
+    precisions = ["float32", "bfloat16"]
+    if emulates_bfloat16(torch.device(options.device)):
+        print("bfloat16 is left out: this processor lacks it, and emulates it many times slower", flush=True)
+        precisions.remove("bfloat16")
+        contenders = [contender for contender in contenders if "bfloat16" not in contender.name]
+        for contender in contenders:
+            contender.half_pixels = None
     weights = cache / "vit-b-32.pt"
     model, _ = helpers.load(weights, options.device, precision="float32")
-    half, _ = helpers.load(weights, options.device, precision="bfloat16")
     pixels = torch.randn(32, 3, 224, 224, device=options.device)
     works = {
         "machine": lambda: describe_machine(options.device),
         "texts": lambda: measure_texts(contenders, 5 * options.count),
         "forward": lambda: measure_forward(contenders, model, options.device, 128),
-        "profile": lambda: {"float32": profile_forward(model, pixels), "bfloat16": profile_forward(half, pixels)},
+        "profile": lambda: {
+            precision: profile_forward(helpers.load(weights, options.device, precision=precision)[0], pixels)
+            for precision in precisions
+        },
         "folders": lambda: measure_folders(contenders, cache, options.count),
         "cold": lambda: measure_cold(weights),
         "start": measure_start,

@@ -1,6 +1,6 @@
 """Index thousands of pictures, kill the work five times, and see what it costs.
 
-python benchmarks/search_folder.py
+python -m benchmarks.search_folder
 
 Checks that the killed and resumed index equals an uninterrupted one bit for bit, then prints the seconds of an
 update of the unchanged folder, and the peak memory for 500 and for 4,000 pictures.

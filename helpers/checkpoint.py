@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from helpers.openai import CLIP
+
 MOST_NAMES = 100_000  # in an archive; a CLIP has some thousand
 MOST_BYTES = 10_000_000  # in a compressed entry
 STORAGES = {
@@ -44,12 +46,12 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
     return dict(torch.load(path, map_location="cpu", weights_only=True))
 
 
-def remember_file(model: torch.nn.Module, sha256: str) -> None:
+def remember_file(model: CLIP, sha256: str) -> None:
     """Let a model carry the checksum of the file that it was read from."""
     model.read_from = (sha256, _state(model))
 
 
-def weights_sha256(model: torch.nn.Module) -> str:
+def weights_sha256(model: CLIP) -> str:
     """Tell a model's weights from any others.
 
     Args:
@@ -69,7 +71,7 @@ def weights_sha256(model: torch.nn.Module) -> str:
     return digest.hexdigest()
 
 
-def _state(model: torch.nn.Module) -> list[tuple[str, int, int]]:
+def _state(model: CLIP) -> list[tuple[str, int, int]]:
     """List for each tensor its place in memory, and how often it was written to."""
     tensors = model.state_dict().items()
     return [(name, tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version) for name, tensor in tensors]

@@ -24,7 +24,7 @@ import numpy as np
 from PIL import Image, ImageChops, ImageColor, ImageDraw, ImageFilter, ImageFont
 
 Colour = str | tuple[int, ...]
-Point = tuple[float, float]
+Point = tuple[float, ...]  # x, y
 Cell = tuple[int, int]
 
 IMAGES = Path(__file__).resolve().parent.parent / "images"  # where the course keeps them as files
@@ -36,13 +36,13 @@ LEAVES = 900
 SAVED_MAZES = {"maze1": (12, 1.0), "maze2": (8, 0.5)}
 
 
-def mix(first: Colour, second: Colour, share: float) -> tuple[int, int, int]:
+def mix(first: Colour, second: Colour, share: float) -> tuple[int, ...]:
     """Blend two colours; ``share`` is how much of the second, from 0 to 1."""
     pairs = zip(_rgb(first), _rgb(second), strict=True)
     return tuple(round(a + (b - a) * share) for a, b in pairs)
 
 
-def _rgb(colour: Colour) -> tuple[int, int, int]:
+def _rgb(colour: Colour) -> tuple[int, ...]:
     return (ImageColor.getrgb(colour) if isinstance(colour, str) else colour)[:3]
 
 
@@ -552,7 +552,7 @@ def key(pen: Pen, colour: Colour = "#fbc02d") -> None:
     """A golden key."""
     pen.turn(45)
     pen.shape([(45, 38), (55, 38), (55, 97), (50, 102), (45, 97)], colour)
-    for top, right in ((71, 68), (85, 71)):
+    for top, right in ((71.0, 68), (85.0, 71)):
         pen.box(54, top, right, top + 8, colour)
     pen.box(46.2, 40, 53.8, 96, colour, edge=0)
     for top in (72.2, 86.2):
@@ -725,7 +725,8 @@ def plan_maze(seed: int, columns: int = 10, rows: int = 16) -> MazePlan:
     """Dig a maze at random, always on from the newest cell, back where it is stuck."""
     rng = random.Random(seed)
     start, goal = (0, 0), (columns - 1, rows - 1)
-    trail, seen, doors, path = [start], {start}, set(), (start,)
+    trail, seen, doors = [start], {start}, set()
+    path: tuple[Cell, ...] = (start,)
     while trail:
         x, y = here = trail[-1]
         if here == goal:
@@ -871,11 +872,11 @@ def photograph(width: int, height: int, seed: int) -> Image.Image:
         (pen.rectangle if rng.random() < 0.3 else pen.ellipse)(box, fill=colour)
     picture = picture.filter(ImageFilter.GaussianBlur(width / 3000))
     numbers = np.random.default_rng(seed)
-    texture = sum(
+    texture = np.sum([
         np.asarray(Image.fromarray(numbers.normal(0, 5, (height // part + 1, width // part + 1)).astype(np.float32))
                    .resize((width, height), Image.Resampling.BICUBIC))
         for part in (2, 8, 32, 128)
-    )  # fmt: skip
+    ], axis=0)  # fmt: skip
     values = np.asarray(picture, dtype=np.float32) + texture[..., None] + numbers.normal(0, 2, (height, width, 1))
     return Image.fromarray(values.clip(0, 255).round().astype(np.uint8))
 

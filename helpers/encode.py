@@ -13,14 +13,14 @@ from tqdm import tqdm
 
 from helpers.forward import image_features, text_features
 from helpers.images import ImageError, ImageSource, cut_strip, open_image
-from helpers.openai import tokenizer
+from helpers.openai import CLIP, tokenizer
 from helpers.threads import batches, in_threads, share_out
 
 SECONDS_BEFORE_BAR = 2
 
 
 def encode_images(
-    model: torch.nn.Module,
+    model: CLIP,
     preprocess: Callable,
     images: Iterable[ImageSource],
     batch_size: int = 64,
@@ -70,7 +70,7 @@ def encode_images(
 
 
 def rows_or_errors(
-    model: torch.nn.Module, preprocess: Callable, sources: Iterable[list[ImageSource]], exact: bool = False
+    model: CLIP, preprocess: Callable, sources: Iterable[list[ImageSource]], exact: bool = False
 ) -> Iterator[list[np.ndarray | ImageError]]:
     """Turn each picture into its features, or into the reason why it has none.
 
@@ -109,14 +109,14 @@ def rows_or_errors(
         return encode(inputs) if device.type == "cpu" else inputs
 
     ahead, now = tee(sources)
-    results = chain.from_iterable(in_threads(work, (piece for batch in ahead for piece in share_out(batch))))
+    results: Iterator = chain.from_iterable(in_threads(work, (piece for batch in ahead for piece in share_out(batch))))
     for batch in now:
         found = list(islice(results, len(batch)))
         yield found if device.type == "cpu" else encode(found)
 
 
 def encode_texts(
-    model: torch.nn.Module,
+    model: CLIP,
     texts: Iterable[str],
     batch_size: int = 256,
     truncate: bool = False,
@@ -192,7 +192,7 @@ def progress_bar(items: Iterable, unit: str, shown: bool) -> tqdm:
     return tqdm(total=total, desc=unit, delay=SECONDS_BEFORE_BAR, disable=not shown)
 
 
-def _feature_size(model: torch.nn.Module) -> int:
+def _feature_size(model: CLIP) -> int:
     return model.text_projection.shape[1]
 
 

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable
 from itertools import chain
 
 import numpy as np
-import torch
 from PIL import Image
 
 from helpers.compare import cosine_similarity
 from helpers.encode import encode_images, encode_texts
 from helpers.images import ImageSource, open_image
+from helpers.openai import CLIP
 
 MEAN_COLOUR = (123, 117, 104)  # what `preprocess` turns into zeros: 255 × its mean
 PATCHES_PER_SIDE = 4
@@ -22,7 +22,7 @@ Box = tuple[int, int, int, int]
 
 
 def occlusion_maps(
-    model: torch.nn.Module,
+    model: CLIP,
     preprocess: Callable,
     image: ImageSource,
     texts: Iterable[str],
@@ -66,9 +66,7 @@ def occlusion_maps(
     return _average(similarity[:, :1] - similarity[:, 1:], boxes, image.size)
 
 
-def word_drops(
-    model: torch.nn.Module, preprocess: Callable, image: ImageSource, text: str
-) -> tuple[list[str], np.ndarray]:
+def word_drops(model: CLIP, preprocess: Callable, image: ImageSource, text: str) -> tuple[list[str], np.ndarray]:
     """Leave one word out of a text after the other, and tell how much less the rest fits the picture.
 
     Args:
@@ -90,7 +88,7 @@ def word_drops(
         raise ValueError(f"the text is {text!r}; give at least one word")
     shorter = [" ".join(words[:i] + words[i + 1 :]) for i in range(len(words))]
     text_features = encode_texts(model, [text, *shorter])
-    similarity = cosine_similarity(text_features, encode_images(model, preprocess, image))[:, 0]
+    similarity = cosine_similarity(text_features, encode_images(model, preprocess, [image]))[:, 0]
     return words, similarity[0] - similarity[1:]
 
 

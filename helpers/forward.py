@@ -23,7 +23,7 @@ CLIPS_OWN = {
 }
 
 
-def image_features(model: nn.Module, pixels: torch.Tensor) -> torch.Tensor:
+def image_features(model: CLIP, pixels: torch.Tensor) -> torch.Tensor:
     """Do what ``model.encode_image`` does, faster for the official ViTs.
 
     Args:
@@ -48,7 +48,7 @@ def image_features(model: nn.Module, pixels: torch.Tensor) -> torch.Tensor:
     return x if visual.proj is None else x @ visual.proj
 
 
-def text_features(model: nn.Module, tokens: torch.Tensor) -> torch.Tensor:
+def text_features(model: CLIP, tokens: torch.Tensor) -> torch.Tensor:
     """Do what ``model.encode_text`` does, for tokens that may be cut after the end of the longest text.
 
     Args:
@@ -94,7 +94,7 @@ def _apply(
     return x + mlp.c_proj(functional.silu(hidden, inplace=True).div_(QUICK_GELU))
 
 
-def _is_clips_own(model: nn.Module, *towers: nn.Module | None) -> bool:
+def _is_clips_own(model: CLIP, *towers: nn.Module | None) -> bool:
     """Say whether the parts that we call by ourselves are put together as clip does it, and nothing hangs on them."""
     if os.environ.get("CLIP_PLAIN") or not isinstance(towers[-1], Transformer):
         return False

@@ -40,8 +40,8 @@ def open_image(source: ImageSource, enough: int | None = None) -> Image.Image:
             return _to_rgb(source)
         with Image.open(source) as image:
             if enough and image.width * image.height > LARGE:
-                shorter = min(image.size)
-                image.draft(None, tuple(-(-side * enough // shorter) for side in image.size))
+                width, height = (-(-side * enough // min(image.size)) for side in image.size)
+                image.draft(None, (width, height))
             return _to_rgb(image)
     except FileNotFoundError as error:
         raise ImageError(f"no such picture: {_name(source)}") from error
@@ -94,7 +94,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 def _to_8_bit(image: Image.Image) -> Image.Image:
     """Bring a deep grey picture to 0–255; its range is told by its mode or, failing that, its maximum."""
-    values = np.asarray(image, dtype=np.float32)
+    values: np.ndarray = np.asarray(image, dtype=np.float32)
     if image.mode.startswith("I;16") or values.max() > 255:
         values = values / 257
     elif image.mode == "F" and values.max() <= 1:

@@ -17,11 +17,12 @@ import json
 import os
 import uuid
 import zlib
+from contextlib import AbstractContextManager
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 import numpy as np
-from filelock import BaseFileLock, FileLock, Timeout
+from filelock import FileLock, Timeout
 
 FORMAT = 2
 CHECK = b', "crc32": '  # ends each line of the log
@@ -57,7 +58,7 @@ class Journal:
         self.place, self._made_by, self._size = place, made_by, size
         self._about, self._log, self._features = (place / n for n in ("about.json", "files.jsonl", "features.npy"))
 
-    def lock(self) -> BaseFileLock:
+    def lock(self) -> AbstractContextManager:
         """Become the only writer, until the end of a ``with`` block or of the process.
 
         Raises:
@@ -122,7 +123,7 @@ class Journal:
             if not batch or not _is_sound(batch, end.rows):
                 return batches, rows[: end.rows - start], f"{self._log} is damaged at byte {end.bytes}"
             new = rows[end.rows - start :][: batch["rows"]]
-            if len(new) < batch["rows"] or zlib.crc32(new) != batch["rows_crc32"]:
+            if len(new) < batch["rows"] or zlib.crc32(new.tobytes()) != batch["rows_crc32"]:
                 return batches, rows[: end.rows - start], f"{self._features} is damaged at row {end.rows}"
             end = End(end.bytes + len(line), end.rows + len(new))
             batches.append(Batch(line, batch["records"], end))
@@ -132,7 +133,7 @@ class Journal:
         """Write a batch behind ``end``: the rows ``(n, d)`` first, then the line that makes them count."""
         if len(rows):
             self._write_rows(rows, end.rows)
-        batch = {"records": records, "rows": len(rows), "rows_crc32": zlib.crc32(rows)}
+        batch = {"records": records, "rows": len(rows), "rows_crc32": zlib.crc32(rows.tobytes())}
         text = json.dumps(batch).encode()[:-1]
         _write(self._log, {end.bytes: text + CHECK + self._checksum(text)})
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image
 
 from helpers.images import ImageSource, open_image
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 COLUMN_INCHES = {6: 1.3, 12: 0.5}  # for up to so many columns
 ROW_INCHES = MANY_COLUMN_INCHES = 0.36  # beyond, cells are square and too small for numbers
 MANY_LABEL_SIZE = 14  # in points: such a wide figure is shown smaller than it is
-PICTURE_HEIGHT = 1.6  # of the column's width
+PICTURE_WIDTH, PICTURE_HEIGHT, PICTURE_GAP = 0.94, 1.5, 0.1  # of the column's width; the height at most
 DARK = 0.43  # below this part of viridis, white is read more easily than black
 
 
@@ -41,7 +42,10 @@ def plot_similarity(similarity: np.ndarray, texts: Sequence[str], images: Sequen
             f"similarity has shape {similarity.shape}, but there are {len(texts)} texts and {len(images)} images"
         )
     column = next((width for most, width in COLUMN_INCHES.items() if len(images) <= most), MANY_COLUMN_INCHES)
-    heights = (column * PICTURE_HEIGHT, ROW_INCHES * len(texts))
+    pictures = [open_image(image) for image in images]
+    tallest = max((PICTURE_WIDTH * picture.height / picture.width for picture in pictures), default=PICTURE_HEIGHT)
+    top_height = min(tallest, PICTURE_HEIGHT) + PICTURE_GAP
+    heights = (column * top_height, ROW_INCHES * len(texts))
     figure, (top, axes) = plt.subplots(
         nrows=2, figsize=(column * len(images), sum(heights)), height_ratios=heights, gridspec_kw={"hspace": 0}
     )
@@ -55,7 +59,7 @@ def plot_similarity(similarity: np.ndarray, texts: Sequence[str], images: Sequen
         axes.tick_params(labelsize=MANY_LABEL_SIZE)
         scale = figure.colorbar(heatmap, ax=(top, axes), fraction=0.03, pad=0.02)
         scale.ax.tick_params(labelsize=MANY_LABEL_SIZE)
-    _lay_pictures(top, images)
+    _lay_pictures(top, pictures, top_height)
     return axes
 
 
@@ -97,13 +101,13 @@ def _write_numbers(axes: "Axes", similarity: np.ndarray) -> None:
         axes.text(j, i, f"{value.round(2) + 0.0:.2f}", ha="center", va="center", color=colour, size=9)
 
 
-def _lay_pictures(axes: "Axes", images: Sequence[ImageSource]) -> None:
-    """Draw each picture over its column, as large as fits into a cell 1 wide and `PICTURE_HEIGHT` high."""
+def _lay_pictures(axes: "Axes", pictures: Sequence[Image.Image], top_height: float) -> None:
+    """Draw each picture over its column, as large as fits into a cell 1 wide and `top_height` high."""
     axes.axis("off")
-    for j, source in enumerate(images):
-        image = open_image(source)
-        scale = min(0.94 / image.width, 0.94 * PICTURE_HEIGHT / image.height)
-        width, height = image.width * scale, image.height * scale
-        axes.imshow(image, extent=(j - width / 2, j + width / 2, 0.06, 0.06 + height), aspect="auto")
-    axes.set_xlim(-0.5, len(images) - 0.5)
-    axes.set_ylim(0, PICTURE_HEIGHT)
+    for j, picture in enumerate(pictures):
+        scale = min(PICTURE_WIDTH / picture.width, (top_height - PICTURE_GAP) / picture.height)
+        width, height = picture.width * scale, picture.height * scale
+        bottom = PICTURE_GAP / 2
+        axes.imshow(picture, extent=(j - width / 2, j + width / 2, bottom, bottom + height), aspect="auto")
+    axes.set_xlim(-0.5, len(pictures) - 0.5)
+    axes.set_ylim(0, top_height)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from PIL import Image
 
 from helpers.checkpoint import weights_sha256
@@ -18,6 +17,7 @@ from helpers.encode import encode_images, encode_texts, progress_bar, rows_or_er
 from helpers.folder import encode_new, walk
 from helpers.images import ImageSource, open_image
 from helpers.journal import Record
+from helpers.openai import CLIP
 from helpers.store import UNSEEN, FeatureStore
 
 
@@ -56,7 +56,7 @@ class FolderIndex:
     def __init__(
         self,
         folder: str | PathLike,
-        model: torch.nn.Module,
+        model: CLIP,
         preprocess: Callable,
         index_folder: str | PathLike | None = None,
         batch_size: int = 64,
@@ -182,7 +182,7 @@ def _place(folder: Path, index_folder: str | PathLike | None, made_by: Record) -
     return home / (key if made_by["decoding"] == "reduced" else f"{key}-exact")
 
 
-def _made_by(model: torch.nn.Module, preprocess: Callable, exact: bool) -> Record:
+def _made_by(model: CLIP, preprocess: Callable, exact: bool) -> Record:
     """Tell what the features depend on. The preprocessing is known by what it makes of one picture."""
     sample = Image.fromarray((np.arange(53 * 71 * 4) * 7919 % 251).astype(np.uint8).reshape(53, 71, 4))
     return {

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 
 import numpy as np
-import torch
 
 from helpers.compare import normalize
 from helpers.encode import encode_texts
+from helpers.openai import CLIP
 
 PLACE = "{}"
 PROMPT_TEMPLATES = (
@@ -25,7 +25,7 @@ They do slightly better than the eighty. Source: openai/CLIP, notebooks/Prompt_E
 
 
 def zero_shot_classifier(
-    model: torch.nn.Module,
+    model: CLIP,
     class_names: Iterable[str],
     templates: Iterable[str] = PROMPT_TEMPLATES,
     progress: bool = True,

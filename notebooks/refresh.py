@@ -34,6 +34,8 @@ if "google.colab" in sys.modules:
     sys.path.insert(0, "course")
 
 MODEL = os.environ.get("CLIP_MODEL", "tiny")"""
+# GitHub shows no widgets: a lesson falls back on a picture, which is kept
+NO_WIDGETS = "import sys; sys.modules['ipywidgets'] = None"
 COLAB = "https://colab.research.google.com/github"
 
 
@@ -61,7 +63,8 @@ def colab_address(name: str) -> str:
 
 def colab_link(name: str) -> str:
     """Write a link that names the lesson; a badge needs a network."""
-    return f"[Open lesson {int(name[:2])} in Colab]({colab_address(name)})"
+    link = f"[Open lesson {int(name[:2])} in Colab]({colab_address(name)})"
+    return f"{link} · [Glossary](../GLOSSARY.md)"
 
 
 def metadata() -> dict:
@@ -80,7 +83,7 @@ def stamp(path: Path) -> nbformat.NotebookNode:
     cells = notebook.cells
     first_code = next(cell for cell in cells if cell.cell_type == "code")
     first_code.source = setup_cell()
-    link = rf"^\[.*\]\({re.escape(COLAB)}.*\)$"
+    link = rf"^\[.*\]\({re.escape(COLAB)}.*$"
     cells[0].source = re.sub(
         link, colab_link(path.name), cells[0].source, flags=re.M
     )
@@ -95,6 +98,7 @@ def run(notebook: nbformat.NotebookNode) -> None:
         timeout=300,
         kernel_name="python3",
         coalesce_streams=True,
+        extra_arguments=[f"--IPKernelApp.exec_lines={NO_WIDGETS}"],
         resources={"metadata": {"path": NOTEBOOKS}},
     ).execute()
     notebook.metadata = nbformat.from_dict(metadata())
@@ -133,7 +137,7 @@ def publish(new: str) -> None:
     """Change the public address, and stamp all that tells it."""
     if not re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", new):
         sys.exit(
-            f"{new!r} is no address like https://github.com/you/clip-encoders"
+            f"{new!r} is not like https://github.com/you/clip-encoders"
         )
     old = address()
     for path in (ROOT / "pyproject.toml", ROOT / "README.md"):

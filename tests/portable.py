@@ -28,6 +28,7 @@ OLD_PROCESSOR = {
     "OMP_NUM_THREADS": "1",
 }
 FOUR_THREADS = {"OMP_NUM_THREADS": "4"}
+OWN_FILE = ("01-", "02-")  # these lessons look at the file of `tiny` itself
 SEEDS = (0, 1)
 SHAKE = 1e-4
 START_UP = """\
@@ -60,14 +61,16 @@ def compare(lessons: list[Path], environment: dict[str, str]) -> bool:
 def main(seeds: list[int]) -> int:
     """Run all lessons once for each seed, on the old processor and with four threads in turn."""
     lessons = sorted(NOTEBOOKS.glob("*.ipynb"))
+    plain = [lesson for lesson in lessons if lesson.name.startswith(OWN_FILE)]
+    shaken = [lesson for lesson in lessons if lesson not in plain]
     same = True
     for i, seed in enumerate(seeds):
         machine = (OLD_PROCESSOR, FOUR_THREADS)[i % 2]
         print(f"seed {seed}, {machine}", flush=True)
         with tempfile.TemporaryDirectory() as folder:
             shake(Path(folder), seed)
-            same = compare(lessons[:2], machine) and same
-            same = compare(lessons[2:], {**machine, "IPYTHONDIR": folder}) and same
+            same = compare(plain, machine) and same
+            same = compare(shaken, {**machine, "IPYTHONDIR": folder}) and same
     return 0 if same else 1
 
 

@@ -13,7 +13,8 @@ import nbformat
 import pytest
 import torch
 from nbclient import NotebookClient
-from test_lessons import LESSONS, NOTEBOOKS
+
+from tests.test_lessons import LESSONS, NOTEBOOKS
 
 IMAGE_SIDES = {
     "ViT": {"vision_layers": 2, "vision_width": 64, "vision_patch_size": 8},

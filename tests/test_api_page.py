@@ -1,6 +1,6 @@
 """The page of the API is what the docstrings say."""
 
-from api_page import PAGE, page
+from tests.api_page import PAGE, page
 
 
 def test_the_page_is_made_of_the_docstrings():

@@ -1,16 +1,10 @@
 """The report of the benchmark says what its figures say."""
 
 import json
-import sys
 
 import pytest
 
-from conftest import ROOT
-
-sys.path.append(str(ROOT / "benchmarks"))
-
-import photographs
-import report
+from benchmarks import photographs, report
 
 
 @pytest.fixture(scope="module")

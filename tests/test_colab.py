@@ -10,9 +10,10 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbclient import NotebookClient
-from test_lessons import LESSONS, cells, refresh
 
-from conftest import ROOT
+from notebooks import refresh
+from tests.conftest import ROOT
+from tests.test_lessons import LESSONS, cells
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from clip.clip import _transform
 from PIL import Image, PngImagePlugin
 
 import helpers
-from conftest import IMAGES
 from helpers.encode import rows_or_errors
+from tests.conftest import IMAGES
 
 FILES = sorted(IMAGES.glob("*.png"))[:10]
 TEXTS = ["maze", "game", "cat", "win the game", "", "a blue bird 🐦 on a tree"]

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from rattler import MatchSpec
 
-from conftest import ROOT
+from tests.conftest import ROOT
 
 ENVIRONMENT = (ROOT / "environment.yml").read_text()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -7,7 +7,7 @@ import sys
 import pytest
 from PIL import Image
 
-from conftest import IMAGES, ROOT
+from tests.conftest import IMAGES, ROOT
 
 
 def example(*arguments, folder):
@@ -20,7 +20,7 @@ def example(*arguments, folder):
     )
 
 
-def test_without_arguments_it_does_the_seeds_job(tmp_path):
+def test_without_arguments_it_compares_two_mazes_with_four_texts(tmp_path):
     result = example(folder=tmp_path)
     assert result.returncode == 0
     lines = result.stdout.splitlines()

@@ -12,8 +12,8 @@ from clip.model import CLIP, ResidualAttentionBlock
 from torch import nn
 
 import helpers
-from conftest import ROOT
 from helpers.forward import image_features, text_features
+from tests.conftest import ROOT
 
 TEXTS = ["", "maze", "win the game", "a photo of a red bicycle on a green hill", "word " * 75]
 

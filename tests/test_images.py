@@ -8,8 +8,8 @@ from clip.clip import _transform
 from PIL import Image
 
 import helpers
-from conftest import IMAGES
 from helpers.images import cut_strip
+from tests.conftest import IMAGES
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
 

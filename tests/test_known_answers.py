@@ -6,7 +6,6 @@ With KNOWN_ANSWERS=required, as in the weekly job, what is missing fails.
 
 import hashlib
 import os
-import sys
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -17,12 +16,12 @@ import pytest
 import torch
 from clip.model import CLIP
 from PIL import Image
-from test_models import ARCHITECTURES
 from torchvision.datasets import CIFAR100
 
 import helpers
-from conftest import IMAGES, ROOT
 from helpers import models
+from tests.conftest import IMAGES
+from tests.test_models import ARCHITECTURES
 
 CACHE = Path.home() / ".cache"
 CLIP_PNG_SHA256 = "308a3ca4503f1c7a07803916c369d78c4ef501e5ab7fc727da9b5e1d2f9ec85b"
@@ -84,8 +83,7 @@ def random(name):
 
 
 def peers():
-    sys.path.append(str(ROOT / "benchmarks"))
-    return need_package("peers", "the extra `bench`")
+    return need_package("benchmarks.peers", "the extra `bench`")
 
 
 def agree(ours, theirs):

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import torch
 from clip.clip import _transform
-from clip.model import CLIP, AttentionPool2d, convert_weights
+from clip.model import CLIP, AttentionPool2d, VisionTransformer, convert_weights
 
 import helpers
-from conftest import IMAGES, ROOT
 from helpers import models
+from tests.conftest import IMAGES, ROOT
 
 ARCHITECTURES = {
     "RN50": (1024, 224, (3, 4, 6, 3), 64, None, 77, 49408, 512, 8, 12),
@@ -134,6 +134,17 @@ def test_a_state_dict_file_keeps_its_32_bits(random_vit, tmp_path):
     for mine, theirs in zip(random_vit.parameters(), model.parameters(), strict=True):
         assert torch.equal(mine, theirs)
     assert preprocess.transforms[0].size == 32
+
+
+def test_a_picture_side_alone_gets_the_text_side_of_tiny(tiny, tmp_path):
+    torch.manual_seed(0)
+    visual = VisionTransformer(64, 16, 64, 1, 1, 384)
+    torch.save({f"visual.{k}": v for k, v in visual.state_dict().items()}, tmp_path / "side.pt")
+    model, preprocess = helpers.load(tmp_path / "side.pt", device="cpu")
+    picture, text = preprocess(helpers.open_image(IMAGES / "cat.png"))[None], clip.tokenize("a cat")
+    with torch.no_grad():
+        assert torch.equal(model.encode_image(picture), visual.eval()(picture))
+        assert torch.equal(model.encode_text(text), tiny[0].encode_text(text))
 
 
 @pytest.fixture(scope="session")
@@ -272,3 +283,15 @@ def test_warm_up_encodes_once_before_the_first_batch(monkeypatch):
     assert calls == []
     helpers.load("tiny", warm_up=True)
     assert calls == ["encode_image", "encode_text"]
+
+
+@pytest.mark.parametrize(("flags", "emulated"), [("fpu avx2 fma", True), ("avx512f avx512_bf16", False)])
+def test_bfloat16_on_a_processor_without_it_is_warned_of(flags, emulated, monkeypatch, tmp_path, recwarn):
+    (tmp_path / "cpuinfo").write_text(f"model name : AMD EPYC\nflags : {flags}\n")
+    monkeypatch.setattr(models, "PROCESSOR", tmp_path / "cpuinfo")
+    helpers.load("tiny", device="cpu", precision="float32")
+    assert not recwarn
+    helpers.load("tiny", device="cpu", precision="bfloat16")
+    assert [str(warning.message)[:61] for warning in recwarn] == emulated * [
+        "this processor has no bfloat16, so torch emulates it, several"
+    ]

@@ -4,7 +4,7 @@ import ast
 
 import pytest
 
-from conftest import ROOT
+from tests.conftest import ROOT
 
 HELPERS = ROOT / "helpers"
 ORDER = (

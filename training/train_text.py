@@ -19,9 +19,10 @@ from clip.model import CLIP
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from training.augment import half_precision
 from training.get_data import data_folder
 from training.scenes import COLOURS
-from training.train import EMBEDDING, LARGE, LAYERS, WIDTH, Trainer, load_pictures, plain
+from training.train import EMBEDDING, LARGE, LAYERS, WIDTH, Pictures, Trainer, load_pictures, plain
 
 TEMPLATES = (
     "{}", "{}", "{}", "a {}", "the {}", "a picture of {}", "a picture of a {}", "a picture of the {}",
@@ -116,7 +117,7 @@ def encode(model: CLIP, texts: list[str]) -> torch.Tensor:
     tokens = tokenize(texts)
     n = tokens.shape[1]
     # the plain attention: going back through the fused one takes longer than all the rest, for texts so short
-    with torch.autocast("cpu", dtype=torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
+    with half_precision(), sdpa_kernel(SDPBackend.MATH):
         words = functional.embedding(tokens, model.token_embedding.weight, sparse=True)
         x = (words + model.positional_embedding[:n]).permute(1, 0, 2)
         for block in model.transformer.resblocks:
@@ -206,7 +207,7 @@ def see_pictures(trainer: Trainer, batches: int) -> dict[str, torch.Tensor]:
     features, names, colours = [], [], []
 
     def look(images: torch.Tensor) -> torch.Tensor:
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with half_precision():
             return functional.normalize(
                 trainer.average(images.contiguous(memory_format=torch.channels_last)).float(), dim=1
             )
@@ -279,10 +280,11 @@ def align(model: CLIP, trainer: Trainer, phrases: Phrases, steps: int, batches: 
 
 
 @torch.no_grad()
-def calibrate(model: CLIP, trainer: Trainer, back, names: list[int]) -> float:
+def calibrate(model: CLIP, trainer: Trainer, back: Pictures) -> float:
     """Choose the logit scale under which the kept-back pictures' probabilities are most honest."""
+    names = trainer.pictures.name[trainer.pictures.weight > 0].unique().tolist()
     images = plain(back.pixels[LARGE][back.row], trainer.size)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with half_precision():
         features = functional.normalize(
             trainer.average(images.contiguous(memory_format=torch.channels_last)).float(), dim=1
         )
@@ -304,8 +306,14 @@ def export(model: CLIP, trainer: Trainer, scale: float, path: Path) -> None:
     visual = {f"visual.{name}": value for name, value in trainer.average.state_dict().items()}
     joined.load_state_dict(model.state_dict() | visual)
     joined.logit_scale.data.fill_(np.log(scale))
-    state = {k: v.half() if v.is_floating_point() and v.ndim else v for k, v in joined.state_dict().items()}
-    torch.save({k: v.contiguous() for k, v in state.items()}, path)
+    save_half(joined.state_dict(), path)
+
+
+def save_half(state: dict[str, torch.Tensor], path: Path) -> None:
+    """Write a state dict in half precision."""
+    halved = {k: v.half() if v.is_floating_point() and v.ndim else v for k, v in state.items()}
+    torch.save({k: v.contiguous() for k, v in halved.items()}, path)
+    scale = state["logit_scale"].exp()
     print(f"logit scale {scale:.0f}; wrote {path.name}, {path.stat().st_size / 1e6:.1f} MB", flush=True)
 
 
@@ -332,9 +340,7 @@ def main() -> None:
         trainer.refresh_statistics(30)
     trainer.average.eval()
     align(model, trainer, load_phrases(root), options.align_steps)
-    emoji = [i for i, w in enumerate(torch.zeros(len(pictures.names), dtype=torch.double)
-             .index_add_(0, pictures.name, pictures.weight).tolist()) if w > 0]  # fmt: skip
-    export(model, trainer, calibrate(model, trainer, back, emoji), output)
+    export(model, trainer, calibrate(model, trainer, back), output)
 
 
 if __name__ == "__main__":

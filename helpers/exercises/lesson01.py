@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 import torch
-from clip.model import CLIP
 
 from helpers.models import ModelInfo
+from helpers.openai import CLIP
 
 MOST_MIB = 300
 B32_MINUTES, TOLERANCE_MINUTES = 10, 2
@@ -20,7 +20,7 @@ def exercise_1(name: str, models: Sequence[ModelInfo]) -> str | None:
         return f"{name} has no figure for ImageNet."
     if chosen.download_mib >= MOST_MIB:
         return f"the file of {name} has {chosen.download_mib} MiB."
-    small = [model.imagenet_accuracy for model in models if 0 < model.download_mib < MOST_MIB]
+    small = [model.imagenet_accuracy or 0 for model in models if 0 < model.download_mib < MOST_MIB]
     return "another file below 300 MiB holds a better model." if chosen.imagenet_accuracy < max(small) else None
 
 

@@ -28,9 +28,9 @@ def exercise_2(found: int, table: np.ndarray) -> str | None:
     return "so many drawings find their caption." if found == other else "look along each row for its largest cell."
 
 
-def exercise_3(shares: Sequence[float], row: np.ndarray, scale: float) -> str | None:
+def exercise_3(answer: Sequence[float], row: np.ndarray, scale: float) -> str | None:
     """The probabilities of the pictures, given a text."""
-    shares = np.asarray(shares, dtype=float)
+    shares = np.asarray(answer, dtype=float)
     if shares.shape != row.shape:
         return f"there are {len(row)} pictures, and your shares have shape {shares.shape}."
     if abs(shares.sum() - 1) > TOLERANCE:

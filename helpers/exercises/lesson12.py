@@ -12,9 +12,9 @@ A_COIN_IS_THIS_NEAR = 0.1  # of 200 tosses, more than this from one half come le
 AS_GOOD_AS_EQUAL = 1e-4
 
 
-def exercise_1(order: Sequence[int], model: torch.nn.Module, features: np.ndarray) -> str | None:
+def exercise_1(answer: Sequence[int], model: torch.nn.Module, features: np.ndarray) -> str | None:
     """Check an order of all pictures, the least like a cat first."""
-    order = np.asarray(order)
+    order = np.asarray(answer)
     if sorted(order.tolist()) != list(range(len(features))):
         return f"The order must hold each number from 0 to {len(features) - 1} once."
     cat = cosine_similarity(encode_texts(model, "a picture of a cat"), features)[0]
