@@ -61,7 +61,8 @@ tiny: $(READY)
 	done
 
 $(READY): pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[clip,lab,test]'
-	touch $(READY)
+	@echo "Installing into $(VENV): a few minutes, about 6 GB, nearly all of it PyTorch"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --upgrade pip
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --editable '.[clip,lab,test]'
+	@touch $(READY)
