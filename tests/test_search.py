@@ -447,8 +447,9 @@ def test_a_bad_folder_or_batch_size_is_named(tmp_path, tiny):
 @pytest.fixture(scope="module")
 def processes():
     """Starts processes that have imported `helpers` already, and nothing else that takes memory."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["helpers"])
+    context = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
+    if sys.platform != "win32":
+        context.set_forkserver_preload(["helpers"])
     return context
 
 
