@@ -1,4 +1,4 @@
-"""The exercises of lesson 13, make it fast."""
+"""The exercises of lesson 16, make it fast."""
 
 from collections.abc import Mapping, Sequence
 
