@@ -108,7 +108,7 @@ def load(
             "(measured on AVX2: 18 prompts a second against 146): use precision='float32'",
             stacklevel=2,
         )
-    precision = precision or ("float16" if device.type == "cuda" else "float32")
+    precision = precision or default_precision(device)
     if precision not in PRECISIONS:
         raise ValueError(f"no such precision: {precision!r}; use {', '.join(map(repr, PRECISIONS))}")
     name = str(name)
@@ -132,6 +132,11 @@ def load(
     if warm_up:
         _warm_up(model, device)
     return model, clip_preprocess(model.visual.input_resolution)
+
+
+def default_precision(device: torch.device) -> str:
+    """Say in which precision `load` reads a model for a device unless it is told otherwise."""
+    return "float16" if device.type == "cuda" else "float32"
 
 
 def emulates_bfloat16(device: torch.device) -> bool:

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
-from helpers.checkpoint import weights_sha256
 from helpers.compare import normalize, top_k
 from helpers.encode import encode_images, encode_texts, progress_bar, rows_or_errors
 from helpers.folder import encode_new, walk
-from helpers.images import ImageSource, open_image
+from helpers.identity import made_by
+from helpers.images import ImageSource
 from helpers.journal import Record
 from helpers.openai import CLIP
 from helpers.store import UNSEEN, FeatureStore
@@ -79,8 +78,8 @@ class FolderIndex:
             raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
         self.folder = _existing(Path(folder).absolute())
         self.model, self.preprocess, self.batch_size, self.exact = model, preprocess, batch_size, exact
-        made_by = _made_by(model, preprocess, exact)
-        self.store = FeatureStore(_place(self.folder, index_folder, made_by), made_by, model.text_projection.shape[1])
+        maker = made_by(model, preprocess, exact)
+        self.store = FeatureStore(_place(self.folder, index_folder, maker), maker, model.text_projection.shape[1])
 
     @property
     def broken(self) -> dict[str, str]:
@@ -173,25 +172,12 @@ def _existing(folder: Path) -> Path:
     return folder
 
 
-def _place(folder: Path, index_folder: str | PathLike | None, made_by: Record) -> Path:
+def _place(folder: Path, index_folder: str | PathLike | None, maker: Record) -> Path:
     """Choose where an index lives: below the folder or elsewhere, by what its features depend on."""
     home = folder / ".clip-index"
     if index_folder is not None:
-        home = Path(index_folder).absolute() / f"{folder.name}-{_sha256(bytes(folder.resolve()))[:8]}"
-    key = f"{made_by['model_sha256'][:12]}-{made_by['precision']}-{made_by['preprocess_sha256'][:12]}"
-    return home / (key if made_by["decoding"] == "reduced" else f"{key}-exact")
-
-
-def _made_by(model: CLIP, preprocess: Callable, exact: bool) -> Record:
-    """Tell what the features depend on. The preprocessing is known by what it makes of one picture."""
-    sample = Image.fromarray((np.arange(53 * 71 * 4) * 7919 % 251).astype(np.uint8).reshape(53, 71, 4))
-    return {
-        "model_sha256": weights_sha256(model),
-        "precision": str(model.dtype).removeprefix("torch."),
-        "preprocess_sha256": _sha256(preprocess(open_image(sample)).numpy().tobytes()),
-        "decoding": "exact" if exact else "reduced",
-    }
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+        home = (
+            Path(index_folder).absolute() / f"{folder.name}-{hashlib.sha256(bytes(folder.resolve())).hexdigest()[:8]}"
+        )
+    key = f"{maker['model_sha256'][:12]}-{maker['precision']}-{maker['preprocess_sha256'][:12]}"
+    return home / (key if maker["decoding"] == "reduced" else f"{key}-exact")

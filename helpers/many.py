@@ -1,0 +1,226 @@
+"""Encode the pictures of a manifest in processes of their own, and go on after a kill."""
+
+import argparse
+import csv
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from os import PathLike
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import torch
+from filelock import FileLock, Timeout
+from pyarrow import compute, parquet
+
+from helpers.encode import progress_bar
+from helpers.manifest import PLAN, Manifest, write_plan
+from helpers.models import default_precision
+from helpers.shards import Encoder, is_whole, write_shard
+from helpers.workers import Team
+
+
+class Encoded(NamedTuple):
+    """What an encoding met.
+
+    Attributes:
+        rows: of the manifest, or of the part of it.
+        kept: those in shards that were there already.
+        errors: those without features, kept ones too; ``_errors.csv`` lists them.
+        failed: the numbers of shards that three workers died of, and that are not there.
+    """
+
+    rows: int
+    kept: int
+    errors: int
+    failed: tuple[int, ...]
+
+
+def encode_manifest(
+    manifest: str | PathLike,
+    out: str | PathLike,
+    model: str = "tiny",
+    workers: int | None = None,
+    device: str | None = None,
+    precision: str | None = None,
+    shard_size: int = 4096,
+    batch_size: int = 64,
+    exact: bool = False,
+    float16: bool = False,
+    part: tuple[int, int] = (1, 1),
+    retry: bool = False,
+    progress: bool = True,
+) -> Encoded:
+    """Encode the pictures of a manifest into Parquet files, the shards.
+
+    Shard ``000003.parquet`` holds the fourth 4,096 rows of the manifest, in its order and with all its columns. It adds
+    ``sha256`` of the picture's file, ``features`` as `encode_images` gives them, and ``error``: a row has features or
+    an error. The file's metadata tells what made the features.
+
+    A shard is written under another name, then renamed: it is whole, or not there. After an interruption, call it
+    again; what is there stays. A killed worker costs its shard, which another one takes. The files are the same
+    whatever the number of workers, on the same kind of processor. Rows may be added to the end of the manifest later.
+
+    Args:
+        manifest: CSV with a line of names, or Parquet. The columns ``id``, each one once, and ``path``, meant from the
+            manifest's folder; others travel along.
+        out: the folder of the shards, which need not exist yet.
+        model, device, precision: as `load` takes them.
+        workers: processes, each with a model of its own. By default one for each graphics card, or else one for each
+            core; on a CPU each has one thread.
+        shard_size: rows of a shard.
+        batch_size: pictures that are encoded together.
+        exact: as in `encode_images`.
+        float16: write features of 16 bits, in half the space; their numbers move by less than a thousandth.
+        part: ``(2, 8)`` encodes the second of eight parts, so that eight machines with a common ``out`` share the work.
+        retry: encode anew the shards in which a picture could not be read.
+        progress: show a bar when the work takes longer than two seconds.
+
+    Returns:
+        What it met.
+
+    Raises:
+        ValueError: the manifest can't be read, ``out`` has features of another model or other rows, or an option is
+            out of range.
+        RuntimeError: another process encodes into ``out``, or workers die before they begin.
+        OSError: ``out`` can't be written.
+    """
+    for name, value in {"workers": workers or 1, "shard_size": shard_size, "batch_size": batch_size}.items():
+        if value < 1:
+            raise ValueError(f"{name} is {value}; it must be at least 1")
+    if not 1 <= part[0] <= part[1]:
+        raise ValueError(f"part is {part}; eight parts are (1, 8) to (8, 8)")
+    table, folder = Manifest(Path(manifest).absolute()), Path(out).absolute()
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    workers = workers or (torch.cuda.device_count() if device == "cuda" else torch.get_num_threads())
+    precision = precision or default_precision(torch.device(device))
+    options = {"model": model, "precision": precision, "batch_size": batch_size, "exact": exact, "float16": float16}
+    with _alone(folder, "" if part[1] == 1 else f"-{part[0]}-of-{part[1]}") as (place, errors):
+        encoder = Encoder(table.file.parent, device="cpu", **options)
+        shards = _Shards(folder, place, encoder.about, encoder.kind)
+        numbers = range(part[0] - 1, write_plan(table, place, shard_size), part[1])
+        sizes, todo = shards.compare(numbers, retry)
+        start = partial(_start, shards, table.file.parent, device, workers, options)
+        del encoder
+        failed = []
+        with progress_bar(range(sum(sizes[number] for number in todo)), "pictures", progress) as bar:
+            for number, done in Team(start, workers).work(todo):
+                failed += [] if done else [number]
+                bar.update(sizes[number])
+        count = shards.list_errors([number for number in numbers if number not in failed], errors)
+    return Encoded(sum(sizes.values()), sum(sizes[n] for n in numbers if n not in todo), count, tuple(sorted(failed)))
+
+
+@dataclass(frozen=True)
+class _Shards:
+    """The folder of the shards, the plan in its working folder, and what the files shall be."""
+
+    folder: Path
+    place: Path
+    about: dict[str, Any]
+    kind: pa.DataType
+
+    def file(self, number: int) -> Path:
+        return self.folder / f"{number:06}.parquet"
+
+    def planned(self, number: int) -> pa.Table:
+        with parquet.ParquetFile(self.place / PLAN) as plan:
+            return plan.read_row_group(number)
+
+    def compare(self, numbers: range, retry: bool) -> tuple[dict[int, int], list[int]]:
+        """Count the rows of shards, and list those that are not there yet."""
+        with parquet.ParquetFile(self.place / PLAN) as plan:
+            for file in self.folder.glob("[0-9]*.parquet"):
+                if int(file.stem) >= plan.num_row_groups:
+                    raise ValueError(f"{file} lies beyond the manifest: give another folder for another manifest")
+            todo = [
+                number
+                for number in numbers
+                if not is_whole(self.file(number), plan.read_row_group(number), self.about, self.kind, retry)
+            ]
+            return {number: plan.metadata.row_group(number).num_rows for number in numbers}, todo
+
+    def list_errors(self, numbers: Iterable[int], listed: Path) -> int:
+        """Write what is wrong with which row into a file, and count them."""
+        count, written = 0, self.place / listed.name
+        with written.open("w", encoding="utf-8", newline="") as lines:
+            writer = csv.writer(lines)
+            writer.writerow(["id", "path", "error"])
+            for number in numbers:
+                rows = parquet.read_table(self.file(number), columns=["id", "path", "error"], partitioning=None)
+                bad = rows.filter(compute.field("error").is_valid()).to_pylist()
+                writer.writerows(row.values() for row in bad)
+                count += len(bad)
+        written.replace(listed)
+        return count
+
+
+def _start(
+    shards: _Shards, root: Path, device: str, workers: int, options: dict[str, Any], place: int
+) -> Callable[[int], bool]:
+    """Become a worker: one thread on a CPU, so that the number of workers changes no rounding."""
+    if device == "cpu":
+        torch.set_num_threads(1)
+    elif device == "cuda":
+        device = f"cuda:{place % torch.cuda.device_count()}"
+        torch.set_num_threads(max(1, torch.get_num_threads() // workers))
+    encoder = Encoder(root, device=device, **options)
+
+    def work(number: int) -> bool:
+        write_shard(encoder(shards.planned(number)), shards.file(number), shards.place)
+        return True
+
+    return work
+
+
+@contextmanager
+def _alone(folder: Path, part: str) -> Iterator[tuple[Path, Path]]:
+    """Be the only one to write this part; give a working folder on the same disk, and the place for the errors."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / f".lock{part}", timeout=0):
+            place = folder / f".work{part}"
+            shutil.rmtree(place, ignore_errors=True)
+            place.mkdir()
+            yield place, folder / f"_errors{part}.csv"
+            shutil.rmtree(place, ignore_errors=True)
+    except Timeout as error:
+        raise RuntimeError(f"another process encodes into {folder}: wait for its end") from error
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what ``python -m helpers encode`` takes."""
+    parser.add_argument("manifest", metavar="MANIFEST", help="CSV or Parquet with the columns id and path")
+    parser.add_argument("out", metavar="OUT", help="folder for the Parquet files")
+    parser.add_argument("--model", default="tiny", help="a name that load takes, or a checkpoint (default: tiny)")
+    parser.add_argument("--workers", type=int, help="processes (default: one a graphics card, else one a core)")
+    parser.add_argument("--device", help="cpu, cuda, mps (default: cuda if there is one)")
+    parser.add_argument("--precision", help="float32, float16 or bfloat16 (default: as load chooses)")
+    parser.add_argument("--shard-size", type=int, default=4096, help="rows of a file (default: 4096)")
+    parser.add_argument("--batch-size", type=int, default=64, help="pictures encoded together (default: 64)")
+    parser.add_argument("--exact", action="store_true", help="open large JPEG files at their full size")
+    parser.add_argument("--float16", action="store_true", help="write features of 16 bits")
+    parser.add_argument("--part", type=_part, default=(1, 1), metavar="K/N", help="2/8: the second of eight parts")
+    parser.add_argument("--retry", action="store_true", help="again the shards in which a picture could not be read")
+
+
+def main(options: argparse.Namespace) -> int:
+    """Run ``python -m helpers encode``, and say what it met; 1 if a shard is missing."""
+    found = encode_manifest(**vars(options))
+    print(f"{found.rows:,} rows in {options.out}: {found.rows - found.errors:,} features, {found.errors:,} errors")
+    if found.kept:
+        print(f"{found.kept:,} rows were there already")
+    if found.errors:
+        print(f"{options.out}/_errors*.csv says which and why")
+    for number in found.failed:
+        first = number * options.shard_size
+        print(f"shard {number} is missing: three workers died of rows {first + 1:,} to {first + options.shard_size:,}")
+    return 1 if found.failed else 0
+
+
+def _part(text: str) -> tuple[int, int]:
+    number, of = text.split("/")
+    return int(number), int(of)

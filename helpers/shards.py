@@ -1,0 +1,168 @@
+"""A shard: some rows of a manifest with their features, in a Parquet file that is whole or not there."""
+
+import json
+import os
+from collections.abc import Iterator
+from itertools import tee
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import compute, parquet
+
+from helpers.encode import rows_or_errors
+from helpers.folder import look, stamp_of
+from helpers.identity import made_by
+from helpers.images import ImageError
+from helpers.journal import Record
+from helpers.models import load
+from helpers.store import Stamp
+from helpers.threads import batches
+
+FORMAT = 1
+ABOUT = b"clip_encoders"  # in a file's metadata: what made its features, as JSON
+OURS = ("sha256", "features", "error")  # the columns that encoding adds
+
+
+class Encoder:
+    """Turns rows of a manifest into rows of a shard. Holds a model; callable, as Ray wants its actors.
+
+    Attributes:
+        about: what the features depend on.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        model: str,
+        device: str,
+        precision: str | None = None,
+        batch_size: int = 64,
+        exact: bool = False,
+        float16: bool = False,
+    ) -> None:
+        """Load the model.
+
+        Args:
+            root: the folder that paths are meant from.
+            model, device, precision: as `load` takes them.
+            batch_size: pictures that are encoded together.
+            exact: as in `encode_images`.
+            float16: give features of 16 bits.
+        """
+        self.root, self.batch_size, self.exact = root, batch_size, exact
+        self.model, self.preprocess = load(model, device, precision=precision)
+        self.about = {"format": FORMAT, **made_by(self.model, self.preprocess, exact)}
+        self.kind = feature_kind(self.model.text_projection.shape[1], float16)
+
+    def __call__(self, rows: pa.Table) -> pa.Table:
+        """Encode.
+
+        Args:
+            rows: with ``path``, and perhaps ``error``: rows that have one already stay without features.
+
+        Returns:
+            The same rows in the same order, with ``sha256`` of the file, ``features`` and ``error``.
+        """
+        paths = rows["path"].to_pylist()
+        errors = rows["error"].to_pylist() if "error" in rows.column_names else [None] * len(paths)
+        digests: list[str | None] = [None] * len(paths)
+        features = np.zeros((len(paths), self.kind.list_size), self.kind.value_type.to_pandas_dtype())
+        for i, record, row in self._outcomes([(i, path) for i, path in enumerate(paths) if errors[i] is None]):
+            digests[i], errors[i] = record.get("sha256"), record.get("error")
+            if row is not None:
+                features[i] = row
+        missing = np.array([error is not None for error in errors], dtype=bool)
+        columns = [
+            pa.array(digests, pa.string()),
+            pa.FixedSizeListArray.from_arrays(features.reshape(-1), type=self.kind, mask=pa.array(missing)),
+            pa.array(errors, pa.string()),
+        ]
+        kept = [name for name in rows.column_names if name not in OURS]
+        table = rows.select(kept)
+        for name, column in zip(OURS, columns, strict=True):
+            table = table.append_column(name, column)
+        return table.replace_schema_metadata({ABOUT: json.dumps(self.about)})
+
+    def _outcomes(self, todo: list[tuple[int, str]]) -> Iterator[tuple[int, Record, np.ndarray | None]]:
+        """Encode files in batches, and say of each its SHA-256 or error, and its features."""
+        looked, again = tee([(i, self._look(path)) for i, path in batch] for batch in batches(todo, self.batch_size))
+        sources = ([self.root / record["path"] for _, record in batch if "error" not in record] for batch in again)
+        for batch, found in zip(looked, rows_or_errors(self.model, self.preprocess, sources, self.exact), strict=True):
+            outcomes = iter(found)
+            for i, record in batch:
+                yield i, *((record, None) if "error" in record else self._judge(record, next(outcomes)))
+
+    def _look(self, path: str) -> Record:
+        stamp = stamp_of(self.root / path)
+        return look(self.root, (path, stamp)) if stamp else {"path": path, "error": f"{path} is no file"}
+
+    def _judge(self, record: Record, outcome: np.ndarray | ImageError) -> tuple[Record, np.ndarray | None]:
+        file, path = self.root / record["path"], record["path"]
+        if stamp_of(file) != Stamp(*(record[part] for part in Stamp._fields)):
+            return {"error": f"{path} was changed while it was read"}, None
+        if isinstance(outcome, ImageError):
+            return {**record, "error": str(outcome).replace(str(file), path)}, None
+        row = outcome.astype(self.kind.value_type.to_pandas_dtype())
+        if not np.isfinite(row).all() or not row.any():
+            return {**record, "error": f"{path} has no finite features"}, None
+        return record, row
+
+
+def feature_kind(size: int, float16: bool) -> pa.DataType:
+    """Give the type of the column ``features``."""
+    return pa.list_(pa.float16() if float16 else pa.float32(), size)
+
+
+def write_shard(table: pa.Table, file: Path, place: Path) -> None:
+    """Write a file under another name in ``place``, on the same disk, and rename it."""
+    written = place / f"{file.name}.{os.getpid()}"
+    texts = [name for name in table.column_names if name != "features"]
+    with written.open("wb") as stream:
+        parquet.write_table(
+            table,
+            stream,
+            compression=dict.fromkeys(texts, "zstd"),  # floats do not get smaller
+            use_dictionary=False,
+            write_statistics=texts,
+            write_page_checksum=True,
+        )
+        stream.flush()
+        os.fsync(stream.fileno())
+    written.replace(file)
+
+
+def is_whole(file: Path, planned: pa.Table, about: dict[str, Any], kind: pa.DataType, retry: bool) -> bool:
+    """Say whether a shard stays as it is.
+
+    Args:
+        file: where it is, if it is.
+        planned: its rows in the manifest, with their ``error``.
+        about, kind: what its metadata and the type of its features shall be.
+        retry: refuse it if a picture could not be read.
+
+    Returns:
+        False, if the file is not there, is damaged, has fewer rows than the manifest by now, or shall be tried again.
+
+    Raises:
+        ValueError: it belongs to another model or another manifest.
+    """
+    try:
+        with parquet.ParquetFile(file, page_checksum_verification=True) as stored:
+            schema, rows = stored.schema_arrow, stored.read(["id", "path", "error"])
+    except (FileNotFoundError, pa.ArrowInvalid, OSError):
+        return False
+    made = json.loads((schema.metadata or {}).get(ABOUT, b"{}"))
+    if made != about or schema.field("features").type != kind:
+        of = ", ".join(str(made.get(name, "?"))[:8] for name in ("model_sha256", "precision", "decoding"))
+        raise ValueError(
+            f"{file} has other features ({of}; {schema.field('features').type}) than asked for: "
+            "give another folder for another model"
+        )
+    same = planned.slice(0, rows.num_rows)
+    columns = [field for field in schema if field.name not in OURS]
+    if columns != [*planned.drop_columns("error").schema] or any(rows[n] != same[n] for n in ("id", "path")):
+        raise ValueError(f"{file} has other rows than the manifest: give another folder for another manifest")
+    unread = compute.and_(rows["error"].is_valid(), same["error"].is_null())
+    return rows.num_rows == planned.num_rows and not (retry and compute.any(unread).as_py())
