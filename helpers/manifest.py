@@ -11,10 +11,9 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-from helpers.shards import OURS
+from helpers.shards import OURS, PLAN
 from helpers.threads import batches
 
-PLAN = "plan.parquet"
 BUCKETS = 64  # few enough to have them all open
 ENTRY = np.dtype([("digest", "S16"), ("row", "<i8")])
 
@@ -107,16 +106,16 @@ def write_plan(manifest: Manifest, place: Path, shard_size: int) -> int:
     Returns:
         The number of shards.
     """
-    schema, start, shards = manifest.schema.append(pa.field("error", pa.string())), 0, 0
+    schema, start = manifest.schema.append(pa.field("error", pa.string())), 0
     again, first = repeated_ids(enumerate(row["id"] for row in manifest.rows()), place / "ids")
     with parquet.ParquetWriter(place / PLAN, schema) as writer:
-        for shards, rows in enumerate(batches(manifest.rows(), shard_size), start=1):
+        for rows in batches(manifest.rows(), shard_size):
             low, high = np.searchsorted(again, [start, start + len(rows)])
             for i, earlier in zip(again[low:high] - start, first[low:high], strict=True):
                 rows[i]["error"] = rows[i]["error"] or f"the id {rows[i]['id']} stands in row {earlier + 1} already"
             writer.write_table(pa.Table.from_pylist(rows, schema), row_group_size=shard_size)
             start += len(rows)
-    return shards
+    return -(-start // shard_size)
 
 
 def repeated_ids(ids: Iterable[tuple[int, object]], place: Path) -> tuple[np.ndarray, np.ndarray]:

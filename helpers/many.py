@@ -1,25 +1,21 @@
 """Encode the pictures of a manifest in processes of their own, and go on after a kill."""
 
 import argparse
-import csv
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pyarrow as pa
 import torch
 from filelock import FileLock, Timeout
-from pyarrow import compute, parquet
 
 from helpers.encode import progress_bar
-from helpers.manifest import PLAN, Manifest, write_plan
-from helpers.models import default_precision
-from helpers.shards import Encoder, is_whole, write_shard
+from helpers.manifest import Manifest, write_plan
+from helpers.models import checked_device, default_precision
+from helpers.shards import Encoder, ShardFolder
 from helpers.workers import Team
 
 
@@ -94,72 +90,36 @@ def encode_manifest(
     if not 1 <= part[0] <= part[1]:
         raise ValueError(f"part is {part}; eight parts are (1, 8) to (8, 8)")
     table, folder = Manifest(Path(manifest).absolute()), Path(out).absolute()
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    workers = workers or (torch.cuda.device_count() if device == "cuda" else torch.get_num_threads())
-    precision = precision or default_precision(torch.device(device))
-    options = {"model": model, "precision": precision, "batch_size": batch_size, "exact": exact, "float16": float16}
-    with _alone(folder, "" if part[1] == 1 else f"-{part[0]}-of-{part[1]}") as (place, errors):
+    chosen = checked_device(device)
+    several = {"cpu": torch.get_num_threads(), "cuda": torch.cuda.device_count()}
+    workers = workers or (several.get(chosen.type, 1) if chosen.index is None else 1)
+    precision = precision or default_precision(chosen)
+    options: dict[str, Any] = {
+        "model": model,
+        "precision": precision,
+        "batch_size": batch_size,
+        "exact": exact,
+        "float16": float16,
+    }
+    with _alone(folder, _suffix(part)) as (place, errors):
         encoder = Encoder(table.file.parent, device="cpu", **options)
-        shards = _Shards(folder, place, encoder.about, encoder.kind)
+        shards = ShardFolder(folder, place, encoder.about, encoder.kind)
         numbers = range(part[0] - 1, write_plan(table, place, shard_size), part[1])
         sizes, todo = shards.compare(numbers, retry)
-        start = partial(_start, shards, table.file.parent, device, workers, options)
+        start = partial(_start, shards, table.file.parent, str(chosen), workers, options)
         del encoder
+        waiting = sum(sizes[number] for number in todo)
         failed = []
-        with progress_bar(range(sum(sizes[number] for number in todo)), "pictures", progress) as bar:
+        with progress_bar(range(waiting), "pictures", progress) as bar:
             for number, done in Team(start, workers).work(todo):
                 failed += [] if done else [number]
                 bar.update(sizes[number])
         count = shards.list_errors([number for number in numbers if number not in failed], errors)
-    return Encoded(sum(sizes.values()), sum(sizes[n] for n in numbers if n not in todo), count, tuple(sorted(failed)))
-
-
-@dataclass(frozen=True)
-class _Shards:
-    """The folder of the shards, the plan in its working folder, and what the files shall be."""
-
-    folder: Path
-    place: Path
-    about: dict[str, Any]
-    kind: pa.DataType
-
-    def file(self, number: int) -> Path:
-        return self.folder / f"{number:06}.parquet"
-
-    def planned(self, number: int) -> pa.Table:
-        with parquet.ParquetFile(self.place / PLAN) as plan:
-            return plan.read_row_group(number)
-
-    def compare(self, numbers: range, retry: bool) -> tuple[dict[int, int], list[int]]:
-        """Count the rows of shards, and list those that are not there yet."""
-        with parquet.ParquetFile(self.place / PLAN) as plan:
-            for file in self.folder.glob("[0-9]*.parquet"):
-                if int(file.stem) >= plan.num_row_groups:
-                    raise ValueError(f"{file} lies beyond the manifest: give another folder for another manifest")
-            todo = [
-                number
-                for number in numbers
-                if not is_whole(self.file(number), plan.read_row_group(number), self.about, self.kind, retry)
-            ]
-            return {number: plan.metadata.row_group(number).num_rows for number in numbers}, todo
-
-    def list_errors(self, numbers: Iterable[int], listed: Path) -> int:
-        """Write what is wrong with which row into a file, and count them."""
-        count, written = 0, self.place / listed.name
-        with written.open("w", encoding="utf-8", newline="") as lines:
-            writer = csv.writer(lines)
-            writer.writerow(["id", "path", "error"])
-            for number in numbers:
-                rows = parquet.read_table(self.file(number), columns=["id", "path", "error"], partitioning=None)
-                bad = rows.filter(compute.field("error").is_valid()).to_pylist()
-                writer.writerows(row.values() for row in bad)
-                count += len(bad)
-        written.replace(listed)
-        return count
+    return Encoded(sum(sizes.values()), sum(sizes.values()) - waiting, count, tuple(sorted(failed)))
 
 
 def _start(
-    shards: _Shards, root: Path, device: str, workers: int, options: dict[str, Any], place: int
+    shards: ShardFolder, root: Path, device: str, workers: int, options: dict[str, Any], place: int
 ) -> Callable[[int], bool]:
     """Become a worker: one thread on a CPU, so that the number of workers changes no rounding."""
     if device == "cpu":
@@ -170,7 +130,7 @@ def _start(
     encoder = Encoder(root, device=device, **options)
 
     def work(number: int) -> bool:
-        write_shard(encoder(shards.planned(number)), shards.file(number), shards.place)
+        shards.write(number, encoder(shards.planned(number)))
         return True
 
     return work
@@ -210,11 +170,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """Run ``python -m helpers encode``, and say what it met; 1 if a shard is missing."""
     found = encode_manifest(**vars(options))
-    print(f"{found.rows:,} rows in {options.out}: {found.rows - found.errors:,} features, {found.errors:,} errors")
+    print(
+        f"{found.rows:,} rows in {options.out}: {found.rows - found.errors:,} with features, {found.errors:,} without"
+    )
     if found.kept:
         print(f"{found.kept:,} rows were there already")
     if found.errors:
-        print(f"{options.out}/_errors*.csv says which and why")
+        print(f"{options.out}/_errors{_suffix(options.part)}.csv says which and why")
     for number in found.failed:
         first = number * options.shard_size
         print(f"shard {number} is missing: three workers died of rows {first + 1:,} to {first + options.shard_size:,}")
@@ -222,5 +184,11 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _part(text: str) -> tuple[int, int]:
-    number, of = text.split("/")
+    number, _, of = text.partition("/")
+    if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no part; 2/8 is the second of eight")
     return int(number), int(of)
+
+
+def _suffix(part: tuple[int, int]) -> str:
+    return "" if part[1] == 1 else f"-{part[0]}-of-{part[1]}"

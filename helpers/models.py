@@ -101,7 +101,7 @@ def load(
         ValueError: the name or the precision is unknown, the device does not exist, or the file is no checkpoint.
         ConnectionError: an official model is not on this machine and can't be fetched.
     """
-    device = _checked_device(device)
+    device = checked_device(device)
     if precision == "bfloat16" and emulates_bfloat16(device):
         warnings.warn(
             "this processor has no bfloat16, so torch emulates it, several times slower than float32 "
@@ -164,7 +164,8 @@ def _warm_up(model: CLIP, device: torch.device) -> None:
         model.encode_text(clip.tokenize(["a picture of a cat"] * 16).to(device)).cpu()
 
 
-def _checked_device(device: str | torch.device | None) -> torch.device:
+def checked_device(device: str | torch.device | None) -> torch.device:
+    """Give the device of that name, by default "cuda" if there is one, else "cpu"; ValueError if there is none."""
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:

@@ -13,7 +13,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 Result = TypeVar("Result")
 Work = Callable[[int], Result]
 
-ATTEMPTS = 3  # so many workers may die of a piece, or in a row before they are ready
+ATTEMPTS = 3  # so many workers may die of a piece, or before they are ready
 
 
 class Team(Generic[Result]):
@@ -32,7 +32,8 @@ class Team(Generic[Result]):
         """
         self._start, self._size = start, size
         self._workers: list[_Worker] = []
-        self._deaths: Counter[int | None] = Counter()
+        self._deaths: Counter[int] = Counter()
+        self._stillborn = 0
 
     def work(self, pieces: Iterable[int]) -> Iterator[tuple[int, Result | None]]:
         """Do pieces of work.
@@ -42,7 +43,7 @@ class Team(Generic[Result]):
             stead, if three workers died of it.
 
         Raises:
-            RuntimeError: three workers in a row died before they were ready.
+            RuntimeError: three workers died before they were ready.
             Exception: what ``start`` or the function raised.
         """
         waiting = deque(pieces)
@@ -50,26 +51,27 @@ class Team(Generic[Result]):
             while waiting or any(worker.piece is not None for worker in self._workers):
                 self._give_out(waiting)
                 for worker in self._wait():
-                    piece, was_ready = worker.piece, worker.ready
-                    answer = worker.answer()
+                    piece, answer = worker.piece, worker.answer()
                     if answer is None:
-                        if self._bury(worker):
-                            waiting.append(piece)
-                        elif piece is not None:
-                            yield piece, None
-                        continue
-                    if answer.error:
+                        self._bury(worker)
+                    elif answer.error:
                         raise answer.error
-                    self._deaths[None] = 0
-                    if was_ready:
+                    if piece is None:
+                        continue
+                    if answer:
                         yield piece, answer.result
+                    elif self._deaths[piece] < ATTEMPTS:
+                        waiting.append(piece)
+                    else:
+                        yield piece, None
         finally:
             for worker in self._workers:
                 worker.end()
 
     def _give_out(self, waiting: deque[int]) -> None:
         taken = {worker.place for worker in self._workers}
-        for place in range(min(self._size, len(waiting))):
+        busy = sum(worker.piece is not None for worker in self._workers)
+        for place in range(min(self._size, busy + len(waiting))):
             if place not in taken:
                 self._workers.append(_Worker(self._start, place))
         for worker in self._workers:
@@ -78,19 +80,21 @@ class Team(Generic[Result]):
 
     def _wait(self) -> list["_Worker"]:
         expected = {worker.pipe: worker for worker in self._workers if worker.piece is not None or not worker.ready}
-        return [worker for pipe, worker in expected.items() if pipe in wait(list(expected))]
+        return [expected[pipe] for pipe in wait(list(expected)) if isinstance(pipe, Connection)]
 
-    def _bury(self, worker: "_Worker") -> bool:
-        """Take a dead worker out; say whether its piece shall be tried again."""
+    def _bury(self, worker: "_Worker") -> None:
+        """Take a dead worker out, and count what it died of."""
         worker.end()
         self._workers.remove(worker)
-        self._deaths[worker.piece] += 1
-        if worker.piece is None and self._deaths[None] == ATTEMPTS:
+        if worker.piece is not None:
+            self._deaths[worker.piece] += 1
+        elif not worker.ready:
+            self._stillborn += 1
+        if self._stillborn == ATTEMPTS:
             raise RuntimeError(
                 f"{ATTEMPTS} workers died before they were ready, the last with exit code {worker.process.exitcode}; "
                 "if that many models take more memory than there is, use fewer workers"
             )
-        return worker.piece is not None and self._deaths[worker.piece] < ATTEMPTS
 
 
 class _Answer(NamedTuple):
