@@ -53,8 +53,8 @@ def encode_manifest(
     """Encode the pictures of a manifest into Parquet files, the shards.
 
     Shard ``000003.parquet`` holds the fourth 4,096 rows of the manifest, in its order and with all its columns. It adds
-    ``sha256`` of the picture's file, ``features`` as `encode_images` gives them, and ``error``: a row has features or
-    an error. The file's metadata tells what made the features.
+    ``sha256`` of the picture's file, ``features`` as `encode_images` gives them, and ``error``: a row with an
+    error has NaN for features. The file's metadata tells what made the features.
 
     A shard is written under another name, then renamed: it is whole, or not there. After an interruption, call it
     again; what is there stays. A killed worker costs its shard, which another one takes. The files are the same

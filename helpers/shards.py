@@ -60,7 +60,10 @@ class Encoder:
         self.model, self.preprocess = load(model, device, precision=precision)
         self.about = {"format": FORMAT, **made_by(self.model, self.preprocess, exact)}
         self.dtype = np.float16 if float16 else np.float32
-        self.kind = pa.list_(pa.from_numpy_dtype(self.dtype), self.model.text_projection.shape[1])
+        number = pa.field(
+            "element", pa.from_numpy_dtype(self.dtype), nullable=False
+        )  # so it is read in a fifth of the time
+        self.kind = pa.list_(number, self.model.text_projection.shape[1])
 
     def __call__(self, rows: pa.Table) -> pa.Table:
         """Encode.
@@ -69,26 +72,27 @@ class Encoder:
             rows: with ``path``, and perhaps ``error``: rows that have one already stay without features.
 
         Returns:
-            The same rows in the same order, with ``sha256`` of the file, ``features`` and ``error``.
+            The same rows in the same order, with ``sha256`` of the file, ``features`` (NaN in a row with an error) and
+            ``error``.
         """
         paths = rows["path"].to_pylist()
         errors = rows["error"].to_pylist() if "error" in rows.column_names else [None] * len(paths)
         digests: list[str | None] = [None] * len(paths)
-        features = np.zeros((len(paths), self.kind.list_size), self.dtype)
+        features = np.full((len(paths), self.kind.list_size), np.nan, self.dtype)
         for i, record, row in self._outcomes([(i, path) for i, path in enumerate(paths) if errors[i] is None]):
             digests[i], errors[i] = record.get("sha256"), record.get("error")
             if row is not None:
                 features[i] = row
-        missing = np.array([error is not None for error in errors], dtype=bool)
-        columns = [
-            pa.array(digests, pa.string()),
-            pa.FixedSizeListArray.from_arrays(features.reshape(-1), type=self.kind, mask=pa.array(missing)),
-            pa.array(errors, pa.string()),
-        ]
-        kept = [name for name in rows.column_names if name not in OURS]
-        table = rows.select(kept)
-        for name, column in zip(OURS, columns, strict=True):
-            table = table.append_column(name, column)
+        added = {
+            pa.field("sha256", pa.string()): digests,
+            pa.field("features", self.kind, nullable=False): pa.FixedSizeListArray.from_arrays(
+                features.reshape(-1), type=self.kind
+            ),
+            pa.field("error", pa.string()): errors,
+        }
+        table = rows.select([name for name in rows.column_names if name not in OURS])
+        for field, column in added.items():
+            table = table.append_column(field, pa.array(column, field.type))
         return table.replace_schema_metadata({ABOUT: json.dumps(self.about)})
 
     def _outcomes(self, todo: list[tuple[int, str]]) -> Iterator[tuple[int, Record, np.ndarray | None]]:
