@@ -17,8 +17,12 @@ from helpers.zeroshot import PROMPT_TEMPLATES, zero_shot_classifier
 
 if TYPE_CHECKING:
     from helpers.many import encode_manifest
+    from helpers.shardindex import ShardIndex
 
-LATE = {"encode_manifest": "many"}  # their modules need pyarrow, and are imported when they are used
+LATE = {
+    "encode_manifest": "many",
+    "ShardIndex": "shardindex",
+}  # their modules need pyarrow, and are imported when they are used
 
 __all__ = [
     "available_models",
@@ -37,6 +41,7 @@ __all__ = [
     "PROMPT_TEMPLATES",
     "FolderIndex",
     "encode_manifest",
+    "ShardIndex",
     "occlusion_maps",
     "word_drops",
     "plot_occlusion",

@@ -8,23 +8,13 @@ from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
-from helpers.compare import normalize, top_k
-from helpers.encode import encode_images, encode_texts, progress_bar, rows_or_errors
+from helpers.encode import progress_bar, rows_or_errors
 from helpers.folder import encode_new, walk
 from helpers.identity import made_by
-from helpers.images import ImageSource
 from helpers.journal import Record
 from helpers.openai import CLIP
+from helpers.searchable import Searchable
 from helpers.store import UNSEEN, FeatureStore
-
-
-class Match(NamedTuple):
-    """A picture that was found, and its cosine similarity with the question, in [-1, 1]."""
-
-    path: Path
-    score: float
 
 
 class Changes(NamedTuple):
@@ -37,7 +27,7 @@ class Changes(NamedTuple):
     unchanged: int
 
 
-class FolderIndex:
+class FolderIndex(Searchable):
     """The pictures of a folder and of its sub-folders, to be searched. Hidden ones are left out.
 
     The index lives in ``FOLDER/.clip-index/KEY``, in standard files that `helpers.journal` describes. The key is made
@@ -51,6 +41,9 @@ class FolderIndex:
         model, preprocess: what makes the features.
         store: the features and what is known of the files.
     """
+
+    store: FeatureStore
+    mend, fill = "call update(), which encodes anew what is lost", "call update() first"
 
     def __init__(
         self,
@@ -118,52 +111,6 @@ class FolderIndex:
                     kinds.update(encoded=len(rows), broken=broken, known=len(records) - broken - len(rows))
                     bar.update(len(records))
         return Changes(kinds["encoded"], kinds["known"], kinds["broken"], len(gone), len(found) - len(pending))
-
-    def search(
-        self,
-        text: str | None = None,
-        picture: ImageSource | None = None,
-        k: int = 10,
-        above: float | None = None,
-    ) -> list[Match]:
-        """Find the pictures that fit best. All are compared; the result is exact.
-
-        Args:
-            text: what to look for.
-            picture: a path or a PIL image, from anywhere. With a text: their rows of length 1 are added.
-            k: how many; a smaller folder gives fewer.
-            above: a threshold; only scores above it count, so there may be fewer than ``k``, or none.
-
-        Returns:
-            The best first; of equal scores, the path that is first in the alphabet.
-
-        Raises:
-            ValueError: neither text nor picture is given, ``k`` is less than 1, or the index is empty or damaged.
-            ImageError: the picture can't be read.
-        """
-        if k < 1:
-            raise ValueError(f"k is {k}; it must be at least 1")
-        self.store.catch_up()
-        if self.store.damage:
-            raise ValueError(f"{self.store.damage}: call update(), which encodes anew what is lost")
-        paths, rows = self.store.searchable()
-        if not paths:
-            raise ValueError(f"no picture of {self.folder} is in the index: call update() first")
-        k = min(k, len(paths))
-        scores = (self.store.features @ self._query(text, picture))[rows]
-        near = np.flatnonzero(scores >= np.partition(scores, -k)[-k])
-        best, scores = top_k(scores[None, near].clip(-1, 1), k)
-        found = zip(near[best[0]], scores[0], strict=True)
-        return [Match(self.folder / paths[i], float(score)) for i, score in found if above is None or score > above]
-
-    def _query(self, text: str | None, picture: ImageSource | None) -> np.ndarray:
-        """Encode the question: ``(d,)``, of length 1."""
-        if text is None and picture is None:
-            raise ValueError("give a text, a picture, or both")
-        parts = [] if text is None else [encode_texts(self.model, [text], progress=False)[0]]
-        if picture is not None:
-            parts.append(encode_images(self.model, self.preprocess, [picture], progress=False, exact=self.exact)[0])
-        return normalize(normalize(np.array(parts)).sum(axis=0))
 
 
 def _existing(folder: Path) -> Path:

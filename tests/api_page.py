@@ -27,6 +27,9 @@ def _section(name: str, thing: object) -> str:
         parts = [_text(inspect.getdoc(thing))]
     elif callable(thing):
         parts = _described(ast.parse(inspect.getsource(thing)).body[0])
+        inherited = [base for base in getattr(thing, "__mro__", ())[1:] if base.__module__.startswith("helpers.")]
+        for base in inherited:
+            parts += _methods(ast.parse(inspect.getsource(base)).body[0], thing.__name__)
     else:
         parts = [f"```python\n{name} = {thing!r}\n```"]
     return "\n\n".join([f"## `{name}`", *parts]) + "\n"
@@ -36,13 +39,14 @@ def _described(node: ast.FunctionDef | ast.ClassDef) -> list[str]:
     parts = [_text(ast.get_docstring(node))]
     if isinstance(node, ast.FunctionDef):
         return [f"```python\n{node.name}({ast.unparse(node.args)}) -> {ast.unparse(node.returns)}\n```", *parts]
-    methods = [part for part in node.body if isinstance(part, ast.FunctionDef)]
-    for method in methods:
-        if method.name == "__init__":
-            parts[:0] = [f"```python\n{node.name}({ast.unparse(method.args).removeprefix('self, ')})\n```"]
-        elif not method.name.startswith("_"):
-            parts += [f"### `{node.name}.{method.name}`", *_described(method)]
-    return parts
+    starts = [part for part in node.body if getattr(part, "name", "") == "__init__"]
+    calls = [f"```python\n{node.name}({ast.unparse(start.args).removeprefix('self, ')})\n```" for start in starts]
+    return [*calls, *parts, *_methods(node, node.name)]
+
+
+def _methods(node: ast.ClassDef, name: str) -> list[str]:
+    methods = [part for part in node.body if isinstance(part, ast.FunctionDef) and not part.name.startswith("_")]
+    return [part for method in methods for part in (f"### `{name}.{method.name}`", *_described(method))]
 
 
 def _text(docstring: str) -> str:

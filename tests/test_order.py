@@ -8,8 +8,8 @@ from tests.conftest import ROOT
 
 HELPERS = ROOT / "helpers"
 ORDER = (
-    "openai checkpoint models images threads forward encode compare plots zeroshot explain journal store folder search "
-    "drawings lessons exercises"
+    "openai checkpoint models images identity threads workers forward encode compare plots zeroshot explain journal "
+    "store folder searchable search shards manifest many shardindex drawings lessons exercises __main__"
 ).split()
 
 

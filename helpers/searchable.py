@@ -1,0 +1,104 @@
+"""How an index is searched, whatever holds its features: by text, by picture, or by both."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from helpers.compare import normalize, top_k
+from helpers.encode import encode_images, encode_texts
+from helpers.images import ImageSource
+from helpers.openai import CLIP
+
+
+class Match(NamedTuple):
+    """A picture that was found, and its cosine similarity with the question, in [-1, 1]."""
+
+    path: Path
+    score: float
+
+
+class Rows(Protocol):
+    """Where the features of pictures come from.
+
+    Attributes:
+        damage: what of it can't be read, else None.
+    """
+
+    damage: str | None
+
+    @property
+    def features(self) -> np.ndarray:
+        """``(rows, d)`` float32, each of length 1."""
+
+    def searchable(self) -> tuple[list[str], np.ndarray]:
+        """List sorted paths, and ``(paths,)`` the row of each."""
+
+    def catch_up(self) -> None:
+        """Read what was added since."""
+
+
+class Searchable:
+    """What can be searched by text and by picture. Its features are in memory.
+
+    Attributes:
+        folder: that the paths are meant from.
+        model, preprocess, exact: what makes the features, and how.
+        store: the features, and which picture has which.
+        mend, fill: what to do when the store is damaged, or empty.
+    """
+
+    folder: Path
+    model: CLIP
+    preprocess: Callable
+    exact: bool
+    store: Rows
+    mend: str
+    fill: str
+
+    def search(
+        self,
+        text: str | None = None,
+        picture: ImageSource | None = None,
+        k: int = 10,
+        above: float | None = None,
+    ) -> list[Match]:
+        """Find the pictures that fit best. All are compared; the result is exact.
+
+        Args:
+            text: what to look for.
+            picture: a path or a PIL image, from anywhere. With a text: their rows of length 1 are added.
+            k: how many; a smaller folder gives fewer.
+            above: a threshold; only scores above it count, so there may be fewer than ``k``, or none.
+
+        Returns:
+            The best first; of equal scores, the path that is first in the alphabet.
+
+        Raises:
+            ValueError: neither text nor picture is given, ``k`` is less than 1, or the index is empty or damaged.
+            ImageError: the picture can't be read.
+        """
+        if k < 1:
+            raise ValueError(f"k is {k}; it must be at least 1")
+        self.store.catch_up()
+        if self.store.damage:
+            raise ValueError(f"{self.store.damage}: {self.mend}")
+        paths, rows = self.store.searchable()
+        if not paths:
+            raise ValueError(f"no picture of {self.folder} is in the index: {self.fill}")
+        k = min(k, len(paths))
+        scores = (self.store.features @ self._query(text, picture))[rows]
+        near = np.flatnonzero(scores >= np.partition(scores, -k)[-k])
+        best, scores = top_k(scores[None, near].clip(-1, 1), k)
+        found = zip(near[best[0]], scores[0], strict=True)
+        return [Match(self.folder / paths[i], float(score)) for i, score in found if above is None or score > above]
+
+    def _query(self, text: str | None, picture: ImageSource | None) -> np.ndarray:
+        """Encode the question: ``(d,)``, of length 1."""
+        if text is None and picture is None:
+            raise ValueError("give a text, a picture, or both")
+        parts = [] if text is None else [encode_texts(self.model, [text], progress=False)[0]]
+        if picture is not None:
+            parts.append(encode_images(self.model, self.preprocess, [picture], progress=False, exact=self.exact)[0])
+        return normalize(normalize(np.array(parts)).sum(axis=0))
