@@ -1,6 +1,7 @@
 # make run   compare two pictures with four texts (needs no network once installed)
 # make test  every unit test, every lesson
 # make portable  every lesson as another processor would compute it
+# make test-scale  the same job on Ray and in LanceDB, with kills (installs both, 1 GB)
 # make lab   open the lessons in JupyterLab
 # make lessons  stamp the first cells and run all lessons anew, keeping their outputs
 # make api    write the page of the API anew out of the docstrings
@@ -14,7 +15,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: run test portable lab lessons address api bench tiny
+.PHONY: run test test-scale portable lab lessons address api bench tiny
 
 run: $(READY)
 	$(BIN)/python example.py
@@ -25,6 +26,10 @@ test: $(READY)
 	$(BIN)/mypy
 	$(BIN)/codespell
 	$(BIN)/python -m pytest -n 2 --dist loadscope
+
+test-scale: $(READY)
+	$(BIN)/python -m pip install --quiet --editable '.[ray,lance]'
+	$(BIN)/python -m pytest tests/scale
 
 portable: $(READY)
 	$(BIN)/python tests/portable.py $(SEEDS)

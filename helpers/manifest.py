@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -125,7 +126,7 @@ def repeated_ids(ids: Iterable[tuple[int, object]], place: Path) -> tuple[np.nda
 
     Args:
         ids: pairs of row and id; those that are None or empty are left out.
-        place: a folder for the files, which must not exist yet.
+        place: a folder for the files, which is made and removed.
 
     Returns:
         ``(n,)`` int64 the rows of repeated ids in order, and ``(n,)`` the row where each was met first.
@@ -146,6 +147,7 @@ def repeated_ids(ids: Iterable[tuple[int, object]], place: Path) -> tuple[np.nda
             repeated = earlier != entries["row"]
             again.append(entries["row"][repeated])
             first.append(earlier[repeated])
+    shutil.rmtree(place)
     order = np.argsort(np.concatenate(again))
     return np.concatenate(again)[order], np.concatenate(first)[order]
 
