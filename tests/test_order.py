@@ -9,7 +9,7 @@ from tests.conftest import ROOT
 HELPERS = ROOT / "helpers"
 ORDER = (
     "openai checkpoint models images identity threads workers forward encode compare plots zeroshot explain journal "
-    "store folder searchable search shards manifest many shardindex drawings lessons exercises __main__"
+    "store folder searchable search shards manifest many shardindex lanceindex drawings lessons exercises __main__"
 ).split()
 
 
