@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import lancedb
 import numpy as np
@@ -135,7 +136,7 @@ class LanceIndex(Searchable):
         """
         if k < 1:
             raise ValueError(f"k is {k}; it must be at least 1")
-        question = self._filled().search(self._query(text, picture), vector_column_name="features")
+        question: Any = self._filled().search(self._query(text, picture), vector_column_name="features")
         question = question.distance_type("dot").nprobes(lists).refine_factor(refine).limit(k)
         if where:
             question = question.where(where, prefilter=True)
