@@ -3,8 +3,9 @@
     python tests/portable.py [SEED ...]
 
 Other processors and other versions of torch round otherwise; that moves a feature by about a millionth. Here it is done
-on purpose, and harder: the weights of the embedded models are shaken, each multiplied by 1 + 1e-4 times a normal number, while torch
-uses the instructions of an old processor and one thread, or four threads. The saved outputs must come out all the same.
+on purpose, and harder: the weights of the embedded models are shaken, each multiplied by 1 + 1e-4 times a normal
+number, while torch uses the instructions of an old processor and one thread, or four threads. The saved outputs must
+come out all the same.
 Lessons 1 and 2 look at the file of `tiny` itself, so they run with the file as it is.
 """
 
