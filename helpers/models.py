@@ -69,7 +69,7 @@ _FIGURES = (
 def available_models() -> tuple[ModelInfo, ...]:
     """List the models that `load` knows by name: `tiny` and `tiny-vit` first, then OpenAI's nine."""
     tiny = ModelInfo("tiny", 13.0, 384, 64, 0.3, None, 0, TINY_SHA256)
-    tiny_vit = ModelInfo("tiny-vit", 10.5, 384, 64, 0.5, None, 0, VIT_SHA256)
+    tiny_vit = ModelInfo("tiny-vit", 10.5, 384, 64, 0.6, None, 0, VIT_SHA256)
     official = (ModelInfo(*figures, OFFICIAL_URLS[figures[0]].split("/")[-2]) for figures in _FIGURES)
     return (tiny, tiny_vit, *official)
 
