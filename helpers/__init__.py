@@ -2,6 +2,7 @@
 
 from helpers import drawings
 from helpers.compare import cosine_similarity, normalize, probabilities, top_k
+from helpers.contrast import contrastive_loss
 from helpers.encode import encode_images, encode_texts
 from helpers.exercises import check
 from helpers.explain import occlusion_maps, word_drops
@@ -31,6 +32,7 @@ __all__ = [
     "occlusion_maps",
     "word_drops",
     "plot_occlusion",
+    "contrastive_loss",
     "drawings",
     "observe",
     "check",
