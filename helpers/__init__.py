@@ -11,6 +11,7 @@ from helpers.lessons import observe
 from helpers.models import ModelInfo, available_models, load
 from helpers.plots import plot_occlusion, plot_similarity
 from helpers.search import FolderIndex
+from helpers.tune import fine_tune, mix_weights
 from helpers.zeroshot import PROMPT_TEMPLATES, zero_shot_classifier
 
 __all__ = [
@@ -33,6 +34,8 @@ __all__ = [
     "word_drops",
     "plot_occlusion",
     "contrastive_loss",
+    "fine_tune",
+    "mix_weights",
     "drawings",
     "observe",
     "check",
