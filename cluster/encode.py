@@ -4,12 +4,11 @@
     ray job submit --working-dir . -- python -m cluster.encode MANIFEST OUT --actors 1 64   # a cluster
 
 All machines must see the manifest, the pictures and OUT under the same paths. What is written are the shards of
-`helpers.encode_manifest`, but for their names and a column ``row``, the number of the row in the manifest. After a
-crash of an actor, a machine or this command, the same command goes on: what is written is not encoded again.
+`helpers.scale`, but for their names and a column ``row``, the number of the row in the manifest. After a crash of an
+actor, a machine or this command, the same command goes on: what is written is not encoded again.
 """
 
 import argparse
-import json
 import os
 import shutil
 from pathlib import Path
@@ -21,9 +20,9 @@ import torch
 from pyarrow import parquet
 from ray.data.checkpoint import CheckpointConfig
 
-from helpers.manifest import Manifest, write_plan
 from helpers.models import default_precision
-from helpers.shards import ABOUT, PLAN, Encoder
+from helpers.scale.encoder import Encoder, check_made_by
+from helpers.scale.manifest import PLAN, Manifest, write_plan
 
 RAYS_OWN = 4  # slots for Ray's reading, filtering and writing; with too few of them a resumed job waits for ever
 
@@ -32,7 +31,7 @@ def encode(manifest: Path, out: Path, actors: tuple[int, int], block: int, optio
     """Read, encode, write.
 
     Args:
-        manifest: as `helpers.encode_manifest` takes it.
+        manifest: as `helpers.scale.encode_manifest` takes it.
         out: the folder of the Parquet files.
         actors: the fewest and the most processes with a model; Ray adds some while pictures wait.
         block: rows of a file, and what the death of an actor costs.
@@ -44,8 +43,7 @@ def encode(manifest: Path, out: Path, actors: tuple[int, int], block: int, optio
     about = Encoder(manifest.parent, **{**options, "device": "cpu"}).about
     out.mkdir(parents=True, exist_ok=True)
     for file in list(out.glob("*.parquet"))[:1]:
-        if json.loads(parquet.read_schema(file).metadata.get(ABOUT, b"{}")) != about:
-            raise ValueError(f"{file} has features of another model: give another folder")
+        check_made_by(parquet.read_schema(file), about, file)
     blocks = write_blocks(manifest, out, block)
     if blocks == 0:
         return

@@ -1,26 +1,21 @@
-"""The helpers on the command line: ``python -m helpers encode MANIFEST OUT``."""
+"""The commands: ``python -m helpers encode MANIFEST OUT``."""
 
-import argparse
 import sys
+from importlib import import_module
+
+COMMANDS = {
+    "encode": "the pictures of a manifest into Parquet files",
+}
 
 
-def main() -> int:
-    """Run a sub-command."""
-    from helpers import many
-
-    parser = argparse.ArgumentParser(prog="python -m helpers", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    encode = commands.add_parser("encode", help="the pictures of a manifest into Parquet files")
-    many.add_arguments(encode)
-    try:
-        return many.main(parser.parse_args())
-    except (ValueError, RuntimeError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on", file=sys.stderr)
-        return 130
+def main(arguments: list[str]) -> int:
+    """Hand over to the command that the first argument names."""
+    if not arguments or arguments[0] not in COMMANDS:
+        print("python -m helpers COMMAND [--help]\n")
+        print(*(f"  {name:8} {what}" for name, what in COMMANDS.items()), sep="\n")
+        return 0 if arguments[:1] in ([], ["-h"], ["--help"]) else 2
+    return import_module(f"helpers.commands.{arguments[0]}").main(arguments[1:])
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

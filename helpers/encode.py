@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sized
-from itertools import chain, islice, tee
+from itertools import chain
 from os import PathLike
 
 import clip
@@ -14,7 +14,7 @@ from tqdm import tqdm
 from helpers.forward import image_features, text_features
 from helpers.images import ImageError, ImageSource, cut_strip, open_image
 from helpers.openai import CLIP, tokenizer
-from helpers.threads import batches, in_threads, share_out
+from helpers.threads import batches, in_shares, in_threads, share_out
 
 SECONDS_BEFORE_BAR = 2
 
@@ -87,14 +87,7 @@ def rows_or_errors(
         A row depends on what else is in its batch by rounding alone, and not on any other batch.
     """
     device = next(model.parameters()).device
-    resolution = getattr(getattr(model, "visual", None), "input_resolution", None)
-    enough = None if exact or resolution is None else 3 * resolution
-
-    def read(source: ImageSource) -> torch.Tensor | ImageError:
-        try:
-            return preprocess(cut_strip(open_image(source, enough)))
-        except ImageError as error:
-            return error
+    read = pixels_or_errors(model, preprocess, exact)
 
     def encode(inputs: list) -> list:
         pixels = [found for found in inputs if not isinstance(found, ImageError)]
@@ -105,14 +98,27 @@ def rows_or_errors(
         return [found if isinstance(found, ImageError) else next(rows) for found in inputs]
 
     def work(piece: list[ImageSource]) -> list:
-        inputs = list(map(read, piece))
+        inputs = read(piece)
         return encode(inputs) if device.type == "cpu" else inputs
 
-    ahead, now = tee(sources)
-    results: Iterator = chain.from_iterable(in_threads(work, (piece for batch in ahead for piece in share_out(batch))))
-    for batch in now:
-        found = list(islice(results, len(batch)))
+    for found in in_shares(work, sources):
         yield found if device.type == "cpu" else encode(found)
+
+
+def pixels_or_errors(
+    model: CLIP, preprocess: Callable, exact: bool = False
+) -> Callable[[list[ImageSource]], list[torch.Tensor | ImageError]]:
+    """Make the function that opens and preprocesses pictures: ``(3, resolution, resolution)`` each, or the reason."""
+    resolution = getattr(getattr(model, "visual", None), "input_resolution", None)
+    enough = None if exact or resolution is None else 3 * resolution
+
+    def read(source: ImageSource) -> torch.Tensor | ImageError:
+        try:
+            return preprocess(cut_strip(open_image(source, enough)))
+        except ImageError as error:
+            return error
+
+    return lambda sources: list(map(read, sources))
 
 
 def encode_texts(
@@ -141,7 +147,7 @@ def encode_texts(
         ValueError: a text is too long; the message shows where it would be cut.
     """
     texts = [texts] if isinstance(texts, str) else list(texts)
-    tokens = _tokenize(texts, model.context_length, truncate)
+    tokens = tokenize(texts, model.context_length, truncate)
     lengths = tokens.argmax(dim=1) + 1  # the end token has the largest number
     device = next(model.parameters()).device
     features = np.empty((len(texts), _feature_size(model)), dtype=np.float32)
@@ -161,7 +167,7 @@ def encode_texts(
     return features
 
 
-def _tokenize(texts: list[str], context_length: int, truncate: bool) -> torch.Tensor:
+def tokenize(texts: list[str], context_length: int, truncate: bool) -> torch.Tensor:
     """Tokenize all texts before any is encoded, so that a bad one costs no time: ``(n, context_length)``."""
     for i, text in enumerate(texts):
         if not isinstance(text, str):

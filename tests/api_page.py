@@ -8,8 +8,11 @@ import inspect
 from pathlib import Path
 
 import helpers
+from helpers.searchable import Searchable
 
-PAGE = Path(helpers.__file__).parent / "README.md"
+HELPERS = Path(helpers.__file__).parent
+PAGE = HELPERS / "README.md"
+SCALE = {"encode_manifest": "job", "ShardIndex": "index", "LanceIndex": "lance"}  # read, for they need pyarrow
 HEAD = """\
 # The public API of `helpers`
 
@@ -19,7 +22,8 @@ Made from the docstrings by `make api`. Feature arrays are NumPy float32; texts 
 
 def page() -> str:
     """Write the whole page."""
-    return "\n".join([HEAD, *(_section(name, getattr(helpers, name)) for name in helpers.__all__)])
+    sections = [*(_section(name, getattr(helpers, name)) for name in helpers.__all__), *map(_of_scale, SCALE)]
+    return "\n".join([HEAD, *sections])
 
 
 def _section(name: str, thing: object) -> str:
@@ -33,6 +37,15 @@ def _section(name: str, thing: object) -> str:
     else:
         parts = [f"```python\n{name} = {thing!r}\n```"]
     return "\n\n".join([f"## `{name}`", *parts]) + "\n"
+
+
+def _of_scale(name: str) -> str:
+    module = f"scale/{SCALE[name]}.py"
+    tree = ast.parse((HELPERS / module).read_text(encoding="utf-8"))
+    parts = _described(next(node for node in tree.body if getattr(node, "name", "") == name))
+    if name == "ShardIndex":
+        parts += _methods(ast.parse(inspect.getsource(Searchable)).body[0], name)
+    return "\n\n".join([f"## `scale.{name}`", f"In `helpers/{module}`.", *parts]) + "\n"
 
 
 def _described(node: ast.FunctionDef | ast.ClassDef) -> list[str]:

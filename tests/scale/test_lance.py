@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
-import helpers
-from helpers.lanceindex import LanceIndex
+from helpers.scale import ShardIndex, encode_manifest
+from helpers.scale.lance import LanceIndex
 from tests.conftest import IMAGES, ROOT
 
 COUNT = 600
@@ -31,7 +31,7 @@ def shards(tmp_path_factory):
     rows += [(f"{i}.png", "noise" if i % 2 else "other") for i in range(COUNT - len(names))]
     with (folder / "m.csv").open("w", newline="") as lines:
         csv.writer(lines).writerows([["id", "path", "kind"], *((i, *row) for i, row in enumerate(rows))])
-    helpers.encode_manifest(folder / "m.csv", folder / "shards", shard_size=100, workers=1)
+    encode_manifest(folder / "m.csv", folder / "shards", shard_size=100, workers=1)
     return folder / "shards"
 
 
@@ -42,7 +42,7 @@ def index(shards, tiny, tmp_path):
 
 def test_without_an_index_it_finds_what_an_exact_search_finds(shards, index, tiny):
     assert index.update(shards) == COUNT
-    expected = helpers.ShardIndex(shards, *tiny).search("a cat", k=20)
+    expected = ShardIndex(shards, *tiny).search("a cat", k=20)
     found = index.search("a cat", k=20)
     assert [match.path for match in found] == [match.path for match in expected]
     assert [match.score for match in found] == pytest.approx([match.score for match in expected], abs=1e-5)
@@ -52,7 +52,7 @@ def test_without_an_index_it_finds_what_an_exact_search_finds(shards, index, tin
 def test_a_filter_holds_before_the_comparison(shards, index, tiny):
     index.update(shards)
     kinds = {row["path"]: row["kind"] for row in parquet.read_table(shards).to_pylist()}
-    exact = [m for m in helpers.ShardIndex(shards, *tiny).search("a cat", k=COUNT) if kinds[m.path.name] == "noise"]
+    exact = [m for m in ShardIndex(shards, *tiny).search("a cat", k=COUNT) if kinds[m.path.name] == "noise"]
     for _ in range(2):
         found = index.search("a cat", k=10, where="kind = 'noise'", lists=100, refine=50)
         assert [match.path for match in found] == [match.path for match in exact[:10]]
@@ -62,7 +62,7 @@ def test_a_filter_holds_before_the_comparison(shards, index, tiny):
 def test_with_an_index_it_finds_nearly_the_same(shards, index, tiny):
     index.update(shards)
     index.build(partitions=8)
-    expected = {match.path for match in helpers.ShardIndex(shards, *tiny).search("a dog", k=10)}
+    expected = {match.path for match in ShardIndex(shards, *tiny).search("a dog", k=10)}
     assert len({match.path for match in index.search("a dog", k=10)} & expected) >= 8
     assert {match.path for match in index.search("a dog", k=10, lists=8, refine=60)} == expected
 
@@ -81,13 +81,13 @@ def test_rows_that_come_later_are_added_and_a_second_update_adds_nothing(shards,
     assert index.table.count_rows() == COUNT
     index.optimize()
     assert index.table.index_stats("features_idx").num_unindexed_rows == 0
-    expected = [match.path for match in helpers.ShardIndex(shards, *tiny).search("a cat", k=10)]
+    expected = [match.path for match in ShardIndex(shards, *tiny).search("a cat", k=10)]
     assert [match.path for match in index.search("a cat", k=10, lists=4, refine=60)] == expected
 
 
 READ = """
 import sys, helpers
-from helpers.lanceindex import LanceIndex
+from helpers.scale.lance import LanceIndex
 index = LanceIndex(sys.argv[1], *helpers.load(), folder="/")
 for line in sys.stdin:
     print(len(index.search("a cat", k=1000)), flush=True)

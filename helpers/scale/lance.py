@@ -1,6 +1,5 @@
 """Keep the shards of `encode_manifest` in a LanceDB table: more rows than memory holds, and filters on any column."""
 
-import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from os import PathLike
@@ -17,8 +16,8 @@ from helpers.compare import normalize
 from helpers.identity import made_by
 from helpers.images import ImageSource
 from helpers.openai import CLIP
+from helpers.scale.encoder import FORMAT, check_made_by
 from helpers.searchable import Match, Searchable
-from helpers.shards import ABOUT, FORMAT
 
 PICTURES, FILES = "pictures", "files"
 MERGED = 100_000  # rows that are merged at a time: many small writes make a table slow
@@ -61,7 +60,7 @@ class LanceIndex(Searchable):
         self._database = lancedb.connect(self._place, read_consistency_interval=timedelta(0))
         self.table = self._open(PICTURES)
         if self.table is not None:
-            self._check(self.table.schema, self._place)
+            check_made_by(self.table.schema, self._about, self._place)
 
     def update(self, shards: str | PathLike) -> int:
         """Take in the shards that are new or were replaced; a row whose ``id`` is there already is replaced.
@@ -80,7 +79,7 @@ class LanceIndex(Searchable):
         stamps = {file: file.stat().st_mtime_ns for file in sorted(Path(shards).glob("*.parquet"))}
         new = [file for file, stamp in stamps.items() if (str(file.absolute()), stamp) not in known]
         count = 0
-        for rows, done in self._large(new):
+        for rows, done in _large(new, self._about):
             if self.table is None:
                 self.table = self._database.create_table(PICTURES, rows)
             else:
@@ -153,26 +152,21 @@ class LanceIndex(Searchable):
             raise ValueError(f"{self._place} has no pictures: call update() with a folder of shards")
         return self.table
 
-    def _check(self, schema: pa.Schema, name: str) -> None:
-        about = json.loads((schema.metadata or {}).get(ABOUT, b"{}"))
-        if about != self._about:
-            of = ", ".join(str(about.get(part, "?"))[:8] for part in ("model_sha256", "precision", "decoding"))
-            raise ValueError(f"{name} has features of another model or way of decoding ({of})")
 
-    def _large(self, files: list[Path]) -> Iterator[tuple[pa.Table, list[Path]]]:
-        """Join files to large tables of unit rows, and say which files they come from."""
-        tables, done = [], []
-        for file in files:
-            with parquet.ParquetFile(file, page_checksum_verification=True) as stored:
-                self._check(stored.schema_arrow, str(file))
-                rows = stored.read().filter(compute.field("error").is_null()).drop_columns("error")
-            tables.append(_unit(rows))
-            done.append(file)
-            if sum(table.num_rows for table in tables) >= MERGED:
-                yield pa.concat_tables(tables), done
-                tables, done = [], []
-        if tables:
+def _large(files: list[Path], about: dict[str, Any]) -> Iterator[tuple[pa.Table, list[Path]]]:
+    """Join files to large tables of unit rows, and say which files they come from."""
+    tables, done = [], []
+    for file in files:
+        with parquet.ParquetFile(file, page_checksum_verification=True) as stored:
+            check_made_by(stored.schema_arrow, about, file)
+            rows = stored.read().filter(compute.field("error").is_null()).drop_columns("error")
+        tables.append(_unit(rows))
+        done.append(file)
+        if sum(table.num_rows for table in tables) >= MERGED:
             yield pa.concat_tables(tables), done
+            tables, done = [], []
+    if tables:
+        yield pa.concat_tables(tables), done
 
 
 def _unit(rows: pa.Table) -> pa.Table:

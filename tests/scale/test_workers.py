@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.workers import ATTEMPTS, Team
+from helpers.scale.workers import ATTEMPTS, Team
 
 
 def start(folder, place):
@@ -74,14 +74,14 @@ def test_workers_that_die_before_they_are_ready_end_the_work():
 
 
 def test_no_work_starts_no_process(monkeypatch):
-    monkeypatch.setattr("helpers.workers._Worker", None)
+    monkeypatch.setattr("helpers.scale.workers._Worker", None)
     assert list(Team(die, 2).work([])) == []
 
 
 GIVE_WORK = """
 import sys; from functools import partial; from pathlib import Path
-from helpers.workers import Team
-from tests.test_workers import sleep
+from helpers.scale.workers import Team
+from tests.scale.test_workers import sleep
 if __name__ == "__main__":
     list(Team(partial(sleep, Path(sys.argv[1])), 2).work([100, 100]))
 """
@@ -93,6 +93,7 @@ def test_workers_end_when_the_process_that_gives_the_work_is_killed(tmp_path):
     giver = subprocess.Popen([sys.executable, "-c", GIVE_WORK, tmp_path / "pids"])
     deadline = time.monotonic() + 60
     while len(pids := [int(file.name) for file in (tmp_path / "pids").iterdir()]) < 2:
+        assert giver.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.05)
     giver.kill()

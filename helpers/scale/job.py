@@ -1,6 +1,5 @@
 """Encode the pictures of a manifest in processes of their own, and go on after a kill."""
 
-import argparse
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,10 +12,11 @@ import torch
 from filelock import FileLock, Timeout
 
 from helpers.encode import progress_bar
-from helpers.manifest import Manifest, write_plan
 from helpers.models import checked_device, default_precision
-from helpers.shards import Encoder, ShardFolder
-from helpers.workers import Team
+from helpers.scale.encoder import Encoder
+from helpers.scale.manifest import Manifest, write_plan
+from helpers.scale.shards import ShardFolder
+from helpers.scale.workers import Team
 
 
 class Encoded(NamedTuple):
@@ -101,7 +101,7 @@ def encode_manifest(
         "exact": exact,
         "float16": float16,
     }
-    with _alone(folder, _suffix(part)) as (place, errors):
+    with _alone(folder, suffix(part)) as (place, errors):
         encoder = Encoder(table.file.parent, device="cpu", **options)
         shards = ShardFolder(folder, place, encoder.about, encoder.kind)
         numbers = range(part[0] - 1, write_plan(table, place, shard_size), part[1])
@@ -151,44 +151,6 @@ def _alone(folder: Path, part: str) -> Iterator[tuple[Path, Path]]:
         raise RuntimeError(f"another process encodes into {folder}: wait for its end") from error
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what ``python -m helpers encode`` takes."""
-    parser.add_argument("manifest", metavar="MANIFEST", help="CSV or Parquet with the columns id and path")
-    parser.add_argument("out", metavar="OUT", help="folder for the Parquet files")
-    parser.add_argument("--model", default="tiny", help="a name that load takes, or a checkpoint (default: tiny)")
-    parser.add_argument("--workers", type=int, help="processes (default: one a graphics card, else one a core)")
-    parser.add_argument("--device", help="cpu, cuda, mps (default: cuda if there is one)")
-    parser.add_argument("--precision", help="float32, float16 or bfloat16 (default: as load chooses)")
-    parser.add_argument("--shard-size", type=int, default=4096, help="rows of a file (default: 4096)")
-    parser.add_argument("--batch-size", type=int, default=64, help="pictures encoded together (default: 64)")
-    parser.add_argument("--exact", action="store_true", help="open large JPEG files at their full size")
-    parser.add_argument("--float16", action="store_true", help="write features of 16 bits")
-    parser.add_argument("--part", type=_part, default=(1, 1), metavar="K/N", help="2/8: the second of eight parts")
-    parser.add_argument("--retry", action="store_true", help="again the shards in which a picture could not be read")
-
-
-def main(options: argparse.Namespace) -> int:
-    """Run ``python -m helpers encode``, and say what it met; 1 if a shard is missing."""
-    found = encode_manifest(**vars(options))
-    print(
-        f"{found.rows:,} rows in {options.out}: {found.rows - found.errors:,} with features, {found.errors:,} without"
-    )
-    if found.kept:
-        print(f"{found.kept:,} rows were there already")
-    if found.errors:
-        print(f"{options.out}/_errors{_suffix(options.part)}.csv says which and why")
-    for number in found.failed:
-        first = number * options.shard_size
-        print(f"shard {number} is missing: three workers died of rows {first + 1:,} to {first + options.shard_size:,}")
-    return 1 if found.failed else 0
-
-
-def _part(text: str) -> tuple[int, int]:
-    number, _, of = text.partition("/")
-    if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
-        raise argparse.ArgumentTypeError(f"{text!r} is no part; 2/8 is the second of eight")
-    return int(number), int(of)
-
-
-def _suffix(part: tuple[int, int]) -> str:
+def suffix(part: tuple[int, int]) -> str:
+    """Give what the names of a part's own files end with."""
     return "" if part[1] == 1 else f"-{part[0]}-of-{part[1]}"

@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 import helpers
+from helpers.scale import ShardIndex, encode_manifest
 from tests.conftest import IMAGES
 
 
@@ -18,7 +19,7 @@ def shards(tmp_path_factory):
         shutil.copy(IMAGES / name, folder / name)
     with (folder / "manifest.csv").open("w", newline="") as lines:
         csv.writer(lines).writerows([["id", "path"], *enumerate([*names[:3], "gone.png", *names[3:]])])
-    helpers.encode_manifest(folder / "manifest.csv", folder / "shards", shard_size=5, workers=1)
+    encode_manifest(folder / "manifest.csv", folder / "shards", shard_size=5, workers=1)
     return folder / "shards"
 
 
@@ -29,7 +30,7 @@ def test_shards_give_what_the_index_of_their_folder_gives(shards, tiny, question
     index = helpers.FolderIndex(shards.parent, *tiny, index_folder=tmp_path)
     index.update()
     expected = index.search(**question, k=7)
-    found = helpers.ShardIndex(shards, *tiny).search(**question, k=7)
+    found = ShardIndex(shards, *tiny).search(**question, k=7)
     assert [match.path for match in found] == [match.path for match in expected]
     assert [match.score for match in found] == pytest.approx([match.score for match in expected], abs=1e-5)
 
@@ -37,13 +38,13 @@ def test_shards_give_what_the_index_of_their_folder_gives(shards, tiny, question
 def test_shards_that_come_later_are_found(shards, tiny, tmp_path):
     files = sorted(shards.glob("*.parquet"))
     shutil.copy(files[0], tmp_path)
-    index = helpers.ShardIndex(tmp_path, *tiny, folder=shards.parent)
+    index = ShardIndex(tmp_path, *tiny, folder=shards.parent)
     assert len(index.search("a cat", k=100)) == 4
     for file in files[1:]:
         shutil.copy(file, tmp_path)
-    assert index.search("a cat", k=100) == helpers.ShardIndex(shards, *tiny).search("a cat", k=100)
+    assert index.search("a cat", k=100) == ShardIndex(shards, *tiny).search("a cat", k=100)
     (tmp_path / files[1].name).unlink()
-    assert len(index.search("a cat", k=100)) == len(helpers.ShardIndex(shards, *tiny).search("a cat", k=100)) - 5
+    assert len(index.search("a cat", k=100)) == len(ShardIndex(shards, *tiny).search("a cat", k=100)) - 5
 
 
 def test_a_damaged_shard_is_told(shards, tiny, tmp_path):
@@ -55,15 +56,15 @@ def test_a_damaged_shard_is_told(shards, tiny, tmp_path):
     with pytest.raises(
         ValueError, match="000001.parquet is damaged: .*: delete the file, and encode the manifest again"
     ):
-        helpers.ShardIndex(tmp_path, *tiny).search("a cat")
+        ShardIndex(tmp_path, *tiny).search("a cat")
 
 
 def test_another_model_is_refused(shards, tiny, random_vit, tmp_path):
     with pytest.raises(
         ValueError, match=r"000000.parquet has features of another model .*\(23dbeb75, float32, reduced\)"
     ):
-        helpers.ShardIndex(shards, random_vit, tiny[1])
+        ShardIndex(shards, random_vit, tiny[1])
     with pytest.raises(ValueError, match="no such folder: .*nowhere"):
-        helpers.ShardIndex(tmp_path / "nowhere", *tiny)
+        ShardIndex(tmp_path / "nowhere", *tiny)
     with pytest.raises(ValueError, match="no picture of .* is in the index: encode a manifest first"):
-        helpers.ShardIndex(tmp_path, *tiny).search("a cat")
+        ShardIndex(tmp_path, *tiny).search("a cat")

@@ -1,6 +1,5 @@
 """Search the shards that `encode_manifest` wrote."""
 
-import json
 from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
@@ -12,8 +11,8 @@ from pyarrow import compute, parquet
 from helpers.compare import normalize
 from helpers.identity import made_by
 from helpers.openai import CLIP
+from helpers.scale.encoder import FORMAT, check_made_by
 from helpers.searchable import Searchable
-from helpers.shards import ABOUT, FORMAT
 
 
 class ShardIndex(Searchable):
@@ -99,9 +98,7 @@ class _ShardRows:
 
     def _take(self, file: Path) -> None:
         with parquet.ParquetFile(file, page_checksum_verification=True) as stored:
-            if (about := json.loads((stored.schema_arrow.metadata or {}).get(ABOUT, b"{}"))) != self._about:
-                of = ", ".join(str(about.get(name, "?"))[:8] for name in ("model_sha256", "precision", "decoding"))
-                raise ValueError(f"{file} has features of another model or way of decoding ({of})")
+            check_made_by(stored.schema_arrow, self._about, file)
             rows = stored.read(["path", "features", "error"]).filter(compute.field("error").is_null())
         if rows.num_rows:
             values = rows["features"].combine_chunks().flatten().to_numpy(zero_copy_only=False)

@@ -12,9 +12,11 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-from helpers.shards import OURS, PLAN
 from helpers.threads import batches
 
+KEYS = ("id", "path")  # the columns that a manifest must have
+OURS = ("sha256", "features", "error")  # those that encoding adds
+PLAN = "plan.parquet"
 BUCKETS = 64  # few enough to have them all open
 ENTRY = np.dtype([("digest", "S16"), ("row", "<i8")])
 
@@ -44,13 +46,13 @@ class Manifest:
         if not self._is_csv and file.suffix.lower() != ".parquet":
             raise ValueError(f"{file} is neither .csv nor .parquet; a manifest is a table with the columns id and path")
         found = self._columns()
-        if lacking := [name for name in ("id", "path") if name not in found.names]:
+        if lacking := [name for name in KEYS if name not in found.names]:
             raise ValueError(f"{file} has no column {lacking[0]!r}; its columns are {', '.join(found.names)}")
         if taken := [name for name in found.names if name in OURS]:
             raise ValueError(f"{file} has a column {taken[0]!r}, which encoding writes; give it another name")
         if len(set(found.names)) < len(found.names):
             raise ValueError(f"{file} has two columns of the same name: {', '.join(found.names)}")
-        names = ["id", "path", *(name for name in found.names if name not in ("id", "path"))]
+        names = [*KEYS, *(name for name in found.names if name not in KEYS)]
         self.schema = pa.schema([found.field(name) for name in names])
         for name, kinds in {"id": (_is_text, pa.types.is_integer), "path": (_is_text,)}.items():
             kind = self.schema.field(name).type
@@ -153,7 +155,7 @@ def repeated_ids(ids: Iterable[tuple[int, object]], place: Path) -> tuple[np.nda
 
 
 def _fault(row: Row) -> str | None:
-    for name in ("id", "path"):
+    for name in KEYS:
         if row[name] in (None, ""):
             return f"the row has no {name}"
     return "the path holds a zero character" if "\0" in row["path"] else None
