@@ -22,13 +22,14 @@ import helpers
 from helpers import drawings
 
 K, QUERIES, DRAWN = 10, 200, 10_000
+LARGEST = 56  # pixels of a thing
 COLOURS = "#e53935 #fb8c00 #fdd835 #43a047 #00897b #1e88e5 #5e35b1 #d81b60 #6d4c41 #546e7a #212121 #eeeeee".split()
 TEXTS = ("a {}", "a picture of a {}", "a drawing of a {}", "two things, one of them a {}", "a {} in the corner")
 
 
 @remember
-def _sticker(name: str, colour: str, angle: int, size: int) -> Image.Image:
-    return drawings.sticker(name, size, colour=colour, angle=angle)
+def _sticker(name: str, colour: str, angle: int) -> Image.Image:
+    return drawings.sticker(name, LARGEST, colour=colour, angle=angle)
 
 
 @remember
@@ -43,12 +44,9 @@ def scene(seed: int) -> Image.Image:
         _ground(rng.randrange(300)).copy() if rng.random() < 0.7 else Image.new("RGB", (64, 64), rng.choice(COLOURS))
     )
     for _ in range(rng.choice((1, 1, 1, 2, 2, 3))):
-        thing = _sticker(
-            rng.choice(drawings.drawing_names()),
-            rng.choice(COLOURS),
-            rng.randrange(0, 360, 45),
-            rng.choice((24, 32, 44, 56)),
-        )
+        thing = _sticker(rng.choice(drawings.drawing_names()), rng.choice(COLOURS), rng.randrange(0, 360, 45))
+        side = rng.randint(20, LARGEST)
+        thing = thing.resize((side, side))
         picture.paste(thing, (rng.randrange(-8, 73 - thing.width), rng.randrange(-8, 73 - thing.height)), thing)
     return picture
 
