@@ -1,4 +1,4 @@
-"""Search a million rows in ways that are exact and in ways that are not: recall, milliseconds, bytes.
+"""Search many rows in ways that are exact and in ways that are not: recall, milliseconds, bytes.
 
 The rows are `tiny`'s features of drawn scenes: one to three things of any colour, size and angle on a cluttered ground.
 They lie in clusters that run into each other, as those of photographs do. Rows of white noise have no neighbours to
