@@ -59,6 +59,7 @@ def encode_manifest(
     A shard is written under another name, then renamed: it is whole, or not there. After an interruption, call it
     again; what is there stays. A killed worker costs its shard, which another one takes. The files are the same
     whatever the number of workers, on the same kind of processor. Rows may be added to the end of the manifest later.
+    A script must call it below ``if __name__ == "__main__":``, for its workers import the script, too.
 
     Args:
         manifest: CSV with a line of names, or Parquet. The columns ``id``, each one once, and ``path``, meant from the

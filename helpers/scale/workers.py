@@ -92,8 +92,9 @@ class Team(Generic[Result]):
             self._stillborn += 1
         if self._stillborn == ATTEMPTS:
             raise RuntimeError(
-                f"{ATTEMPTS} workers died before they were ready, the last with exit code {worker.process.exitcode}; "
-                "if that many models take more memory than there is, use fewer workers"
+                f"{ATTEMPTS} workers died before they were ready, the last with exit code {worker.process.exitcode}: a "
+                "script must start the work below `if __name__ == '__main__':`; and if that many models take more "
+                "memory than there is, use fewer workers"
             )
 
 

@@ -69,7 +69,9 @@ def test_what_a_worker_raises_is_raised(tmp_path):
 
 
 def test_workers_that_die_before_they_are_ready_end_the_work():
-    with pytest.raises(RuntimeError, match="^3 workers died before they were ready, the last with exit code 3;"):
+    with pytest.raises(
+        RuntimeError, match="^3 workers died before they were ready, the last with exit code 3: a script must"
+    ):
         list(Team(die, 1).work(range(5)))
 
 
