@@ -29,7 +29,7 @@ test: $(READY)
 
 test-scale: $(READY)
 	$(BIN)/python -m pip install --quiet --editable '.[ray,lance]'
-	$(BIN)/python -m pytest tests/scale
+	$(BIN)/python -m pytest tests/scale notebooks/17-many-machines.ipynb notebooks/18-search-millions.ipynb
 
 portable: $(READY)
 	$(BIN)/python tests/portable.py $(SEEDS)
