@@ -2,7 +2,7 @@
 
 The rows are `tiny`'s features of drawn scenes: one to three things of any colour, size and angle on a cluttered ground.
 They lie in clusters that run into each other, as those of photographs do. Rows of white noise have no neighbours to
-speak of, so every index looks bad on them; the last lines show it.
+speak of, so every index looks bad on them.
 """
 
 import json
@@ -238,19 +238,4 @@ def measure_search(cache: Path, count: int) -> dict:
     measure_numpy(bench)
     measure_faiss(bench)
     measure_lance(bench, cache / "lance")
-    return {"rows": count, "size": bench.rows.shape[1], "ways": bench.found, "noise": measure_noise(count)}
-
-
-def measure_noise(count: int, size: int = 384) -> list[dict]:
-    """The inverted lists again, on white noise."""
-    rng = np.random.default_rng(0)
-    rows = rng.standard_normal((count, size), dtype=np.float32)
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    bench = Bench(rows, {"pictures": helpers.normalize(rng.standard_normal((QUERIES, size), dtype=np.float32))})
-    lists = 2 ** round(np.log2(4 * count**0.5))
-    index, seconds, size_of = build(f"IVF{lists},Flat", rows)
-    for opened in (1, 4, 16, 64):
-        index.nprobe = opened
-        name = f"{opened} of {lists} lists"
-        bench.measure("IVF, white noise", name, ask(index, rows, K), bytes=size_of, build=seconds)
-    return bench.found
+    return {"rows": count, "size": bench.rows.shape[1], "ways": bench.found}
