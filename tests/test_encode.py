@@ -235,7 +235,7 @@ def test_whatever_a_decoder_raises_costs_one_row(tiny, monkeypatch):
         return load(image)
 
     monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", failing)
-    with pytest.warns(UserWarning, match=r"1 of 3 .*can't be read as a picture: the decoder broke down$"):
+    with pytest.warns(UserWarning, match=r"1 of 3 .*can't be read as a picture: the decoder broke down at line 7$"):
         found = helpers.encode_images(*tiny, FILES[:3])
     assert np.isnan(found).all(axis=1).tolist() == [False, True, False]
 
