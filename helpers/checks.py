@@ -38,11 +38,12 @@ def whole(name: str, value: object, least: int = 1) -> int:
     """Give an option that must be a whole number of at least so much."""
     if not isinstance(value, Integral) or isinstance(value, bool):
         raise TypeError(f"{name} is {shown(value)}, a {type(value).__name__}; it must be a whole number")
-    if not least <= value <= sys.maxsize:
-        raise ValueError(
-            f"{name} is {value}; it must be at least {least}" + f" and at most {sys.maxsize}" * (value > 0)
-        )
-    return int(value)
+    given = int(value)
+    if given < least:
+        raise ValueError(f"{name} is {given}; it must be at least {least}")
+    if given > sys.maxsize:
+        raise ValueError(f"{name} is {shown(given)}; it must be at most {sys.maxsize}")
+    return given
 
 
 def number(name: str, value: object) -> float:
