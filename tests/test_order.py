@@ -8,8 +8,8 @@ from tests.conftest import ROOT
 
 HELPERS = ROOT / "helpers"
 ORDER = (
-    "checks openai checkpoint models images threads forward tokens encode compare plots zeroshot explain files journal store "
-    "folder search drawings lessons exercises"
+    "checks files openai checkpoint models images threads forward tokens encode compare plots zeroshot explain "
+    "journal store folder search drawings lessons exercises"
 ).split()
 
 
