@@ -5,6 +5,7 @@ import io
 import math
 import pickle
 import re
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,8 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
             if names:
                 return _tensors(archive, names[0].removesuffix("/constants.pkl"))
     try:
-        state_dict = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # of what it can't read it also warns
+            state_dict = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:  # its message advises to run the code
         raise ValueError("it holds more than tensors, and no code in it is run: save model.state_dict()") from error
     if not isinstance(state_dict, dict):
