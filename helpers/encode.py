@@ -41,10 +41,10 @@ def encode_images(
         progress: show a bar when the work takes longer than two seconds.
         exact: open large JPEG files at their full size. By default they are decoded at a half, a quarter or an
             eighth of it, as long as three times the model's resolution is left: with 12 megapixels, in a quarter of
-            the time. A photograph's row moves by less than a cosine of 0.001, grain included. What is nearly flat
-            once it is small may move further: with `tiny`, pages of the finest print and noise on plain grey by
-            0.005, interlaced video by 0.007, and stripes or chequers of a few pixels anywhere, for all that is left
-            of them is rounding. Such pictures want ``exact=True``.
+            the time. A photograph's row moves by less than a cosine of 0.001, its grain included. What is nearly flat
+            once it is small moves further. Measured with `tiny`: pages of fine print and noise on plain grey by 0.01,
+            interlaced video by 0.02. Of stripes a few pixels wide all that is left is rounding, and a row moves
+            anywhere. Such pictures want ``exact=True``.
 
     Returns:
         ``(n, d)`` float32, not normalized, in the order given.
