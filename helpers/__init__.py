@@ -2,6 +2,7 @@
 
 from helpers import drawings
 from helpers.compare import cosine_similarity, normalize, probabilities, top_k
+from helpers.contrast import contrastive_loss
 from helpers.encode import encode_images, encode_texts
 from helpers.exercises import check
 from helpers.explain import occlusion_maps, word_drops
@@ -11,6 +12,7 @@ from helpers.models import ModelInfo, available_models, load
 from helpers.patches import patch_similarity
 from helpers.plots import plot_occlusion, plot_similarity
 from helpers.search import FolderIndex
+from helpers.tune import fine_tune, mix_weights
 from helpers.zeroshot import PROMPT_TEMPLATES, zero_shot_classifier
 
 __all__ = [
@@ -33,6 +35,9 @@ __all__ = [
     "word_drops",
     "patch_similarity",
     "plot_occlusion",
+    "contrastive_loss",
+    "fine_tune",
+    "mix_weights",
     "drawings",
     "observe",
     "check",

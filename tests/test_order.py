@@ -9,7 +9,7 @@ from tests.conftest import ROOT
 HELPERS = ROOT / "helpers"
 ORDER = (
     "checks files openai checkpoint models images threads forward tokens encode compare plots zeroshot explain "
-    "patches journal store folder search drawings lessons exercises"
+    "patches contrast pairs trainer tune journal store folder search drawings lessons exercises"
 ).split()
 
 

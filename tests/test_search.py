@@ -2,7 +2,6 @@
 
 import io
 import json
-import multiprocessing
 import os
 import random
 import shutil
@@ -448,15 +447,6 @@ def test_a_bad_folder_or_batch_size_is_named(tmp_path, tiny):
         helpers.FolderIndex(tmp_path / "missing", *tiny)
     with pytest.raises(ValueError, match="batch_size is 0; it must be at least 1"):
         helpers.FolderIndex(tmp_path, *tiny, batch_size=0)
-
-
-@pytest.fixture(scope="module")
-def processes():
-    """Starts processes that have imported `helpers` already, and nothing else that takes memory."""
-    context = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
-    if sys.platform != "win32":
-        context.set_forkserver_preload(["helpers"])
-    return context
 
 
 def update(folder, place, batch_size):
