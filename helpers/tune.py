@@ -100,7 +100,8 @@ def fine_tune(
         tokenize(unseen.texts, model.context_length, truncate)
     trainer = Trainer(model.float().eval(), preprocess, known, unseen, settings)
     try:
-        trainer.run(tokens, place, progress)
+        with torch.enable_grad():  # whatever the caller has switched off
+            trainer.run(tokens, place, progress)
     except FloatingPointError as error:
         raise FloatingPointError(
             f"step {trainer.step}: {error}. The model has its best weights again: use a smaller learning_rate than "

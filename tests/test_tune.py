@@ -151,6 +151,15 @@ def test_one_side_alone_can_learn_in_pieces(pairs):
     assert differ(before, state(model)) == ["visual.proj"]
 
 
+def test_it_learns_where_the_caller_has_switched_gradients_off(pairs):
+    usual, model = small(), small()
+    tune(usual, pairs)
+    with torch.no_grad():
+        tune(model, pairs)
+        assert not torch.is_grad_enabled()
+    assert not differ(state(usual), state(model))
+
+
 def test_a_half_precision_model_is_trained_in_float32(pairs):
     model = small().half()
     found = tune(model, pairs, learning_rate=1e-3)
