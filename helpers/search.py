@@ -8,8 +8,10 @@ from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
 
+from helpers.checks import path_of, printable, whole
 from helpers.encode import progress_bar, rows_or_errors
 from helpers.folder import encode_new, walk
+from helpers.forward import feature_size
 from helpers.identity import made_by
 from helpers.journal import Record
 from helpers.openai import CLIP
@@ -65,14 +67,15 @@ class FolderIndex(Searchable):
             exact: as in `encode_images`.
 
         Raises:
-            ValueError: there is no such folder, ``batch_size`` is less than 1, or the index is of another format.
+            TypeError: an argument is of another kind.
+            ValueError: there is no such folder, ``batch_size`` is less than 1, the model is in training mode, or the
+                index is of another format.
         """
-        if batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
-        self.folder = _existing(Path(folder).absolute())
-        self.model, self.preprocess, self.batch_size, self.exact = model, preprocess, batch_size, exact
+        self.folder = _existing(path_of("folder", folder).absolute())
+        self.model, self.preprocess, self.exact = model, preprocess, exact
+        self.batch_size, size = whole("batch_size", batch_size), feature_size(model)
         maker = made_by(model, preprocess, exact)
-        self.store = FeatureStore(_place(self.folder, index_folder, maker), maker, model.text_projection.shape[1])
+        self.store = FeatureStore(_place(self.folder, index_folder, maker), maker, size)
 
     @property
     def broken(self) -> dict[str, str]:
@@ -115,7 +118,7 @@ class FolderIndex(Searchable):
 
 def _existing(folder: Path) -> Path:
     if not folder.is_dir():
-        raise ValueError(f"no such folder: {folder}")
+        raise ValueError(f"no such folder: {printable(folder)}")
     return folder
 
 
@@ -124,7 +127,8 @@ def _place(folder: Path, index_folder: str | PathLike | None, maker: Record) -> 
     home = folder / ".clip-index"
     if index_folder is not None:
         home = (
-            Path(index_folder).absolute() / f"{folder.name}-{hashlib.sha256(bytes(folder.resolve())).hexdigest()[:8]}"
+            path_of("index_folder", index_folder).absolute()
+            / f"{folder.name}-{hashlib.sha256(bytes(folder.resolve())).hexdigest()[:8]}"
         )
     key = f"{maker['model_sha256'][:12]}-{maker['precision']}-{maker['preprocess_sha256'][:12]}"
     return home / (key if maker["decoding"] == "reduced" else f"{key}-exact")

@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from helpers.checks import number, printable, whole
 from helpers.compare import normalize, top_k
 from helpers.encode import encode_images, encode_texts
 from helpers.images import ImageSource
@@ -76,17 +77,17 @@ class Searchable:
             The best first; of equal scores, the path that is first in the alphabet.
 
         Raises:
+            TypeError: an argument is of another kind.
             ValueError: neither text nor picture is given, ``k`` is less than 1, or the index is empty or damaged.
             ImageError: the picture can't be read.
         """
-        if k < 1:
-            raise ValueError(f"k is {k}; it must be at least 1")
+        k, above = whole("k", k), None if above is None else number("above", above)
         self.store.catch_up()
         if self.store.damage:
             raise ValueError(f"{self.store.damage}: {self.mend}")
         paths, rows = self.store.searchable()
         if not paths:
-            raise ValueError(f"no picture of {self.folder} is in the index: {self.fill}")
+            raise ValueError(f"no picture of {printable(self.folder)} is in the index: {self.fill}")
         k = min(k, len(paths))
         scores = (self.store.features @ self._query(text, picture))[rows]
         near = np.flatnonzero(scores >= np.partition(scores, -k)[-k])

@@ -8,8 +8,9 @@ from tests.conftest import ROOT
 
 HELPERS = ROOT / "helpers"
 ORDER = (
-    "openai checkpoint models images identity threads forward encode compare plots zeroshot explain patches contrast "
-    "pairs trainer tune journal store folder searchable search scale drawings lessons exercises commands __main__"
+    "checks files openai checkpoint models images identity threads forward tokens encode compare plots zeroshot "
+    "explain patches contrast pairs trainer tune journal store folder searchable search scale drawings lessons "
+    "exercises commands __main__"
 ).split()
 SCALE = "manifest encoder shards workers job index lance".split()
 

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from helpers.checks import printable
 from helpers.encode import rows_or_errors
 from helpers.folder import look, stamp_of
+from helpers.forward import feature_size
 from helpers.identity import made_by
 from helpers.images import ImageError
 from helpers.journal import Record
@@ -54,7 +56,7 @@ class Encoder:
         self.about = {"format": FORMAT, **made_by(self.model, self.preprocess, exact)}
         self.dtype = np.float16 if float16 else np.float32
         number = pa.field("element", pa.from_numpy_dtype(self.dtype), nullable=False)  # read in a fifth of the time
-        self.kind = pa.list_(number, self.model.text_projection.shape[1])
+        self.kind = pa.list_(number, feature_size(self.model))
 
     def __call__(self, rows: pa.Table) -> pa.Table:
         """Encode.
@@ -97,14 +99,14 @@ class Encoder:
 
     def _look(self, path: str) -> Record:
         stamp = stamp_of(self.root / path)
-        return look(self.root, (path, stamp)) if stamp else {"path": path, "error": f"{path} is no file"}
+        return look(self.root, (path, stamp)) if stamp else {"path": path, "error": f"{printable(path)} is no file"}
 
     def _judge(self, record: Record, outcome: np.ndarray | ImageError) -> tuple[Record, np.ndarray | None]:
-        file, path = self.root / record["path"], record["path"]
+        file, path = self.root / record["path"], printable(record["path"])
         if stamp_of(file) != Stamp(*(record[part] for part in Stamp._fields)):
             return {"error": f"{path} was changed while it was read"}, None
         if isinstance(outcome, ImageError):
-            return {**record, "error": str(outcome).replace(str(file), path)}, None
+            return {**record, "error": str(outcome).replace(printable(file), path)}, None
         row = outcome.astype(self.dtype)
         if not np.isfinite(row).all() or not row.any():
             return {**record, "error": f"{path} has no finite features"}, None

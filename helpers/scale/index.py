@@ -8,7 +8,9 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import compute, parquet
 
+from helpers.checks import path_of, printable, reason
 from helpers.compare import normalize
+from helpers.forward import feature_size
 from helpers.identity import made_by
 from helpers.openai import CLIP
 from helpers.scale.encoder import FORMAT, check_made_by
@@ -45,14 +47,15 @@ class ShardIndex(Searchable):
             exact: as in `encode_images`.
 
         Raises:
+            TypeError: an argument is of another kind.
             ValueError: there is no such folder, or the features are of another model.
         """
-        place = Path(shards).absolute()
+        place, size = path_of("shards", shards).absolute(), feature_size(model)
         if not place.is_dir():
-            raise ValueError(f"no such folder: {place}")
-        self.folder = Path(folder or place.parent).absolute()
+            raise ValueError(f"no such folder: {printable(place)}")
+        self.folder = place.parent if folder is None else path_of("folder", folder).absolute()
         self.model, self.preprocess, self.exact = model, preprocess, exact
-        self.store = _ShardRows(place, made_by(model, preprocess, exact), model.text_projection.shape[1])
+        self.store = _ShardRows(place, made_by(model, preprocess, exact), size)
         self.store.catch_up()
 
 
@@ -92,7 +95,7 @@ class _ShardRows:
             try:
                 self._take(file)
             except (pa.ArrowException, OSError) as error:
-                self.damage = f"{file} is damaged: {str(error).splitlines()[0]}"
+                self.damage = f"{printable(file)} is damaged: {reason(error)}"
                 return
             self._known[file], self._listed = found[file], None
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from filelock import FileLock, Timeout
 
+from helpers.checks import path_of, whole
 from helpers.encode import progress_bar
 from helpers.models import checked_device, default_precision
 from helpers.scale.encoder import Encoder
@@ -80,17 +81,17 @@ def encode_manifest(
         What it met.
 
     Raises:
+        TypeError: an argument is of another kind.
         ValueError: the manifest can't be read, ``out`` has features of another model or other rows, or an option is
             out of range.
         RuntimeError: another process encodes into ``out``, or workers die before they begin.
         OSError: ``out`` can't be written.
     """
-    for name, value in {"workers": workers or 1, "shard_size": shard_size, "batch_size": batch_size}.items():
-        if value < 1:
-            raise ValueError(f"{name} is {value}; it must be at least 1")
+    workers = None if workers is None else whole("workers", workers)
+    shard_size, batch_size = whole("shard_size", shard_size), whole("batch_size", batch_size)
     if not 1 <= part[0] <= part[1]:
         raise ValueError(f"part is {part}; eight parts are (1, 8) to (8, 8)")
-    table, folder = Manifest(Path(manifest).absolute()), Path(out).absolute()
+    table, folder = Manifest(path_of("manifest", manifest).absolute()), path_of("out", out).absolute()
     chosen = checked_device(device)
     several = {"cpu": torch.get_num_threads(), "cuda": torch.cuda.device_count()}
     workers = workers or (several.get(chosen.type, 1) if chosen.index is None else 1)

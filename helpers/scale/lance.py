@@ -12,6 +12,7 @@ import pyarrow as pa
 from lancedb.index import IvfPq
 from pyarrow import compute, parquet
 
+from helpers.checks import number, whole
 from helpers.compare import normalize
 from helpers.identity import made_by
 from helpers.images import ImageSource
@@ -130,11 +131,12 @@ class LanceIndex(Searchable):
             The best first.
 
         Raises:
+            TypeError: an argument is of another kind.
             ValueError: neither text nor picture is given, ``k`` is less than 1, or the table is empty.
             ImageError: the picture can't be read.
         """
-        if k < 1:
-            raise ValueError(f"k is {k}; it must be at least 1")
+        k, above = whole("k", k), None if above is None else number("above", above)
+        lists, refine = whole("lists", lists), whole("refine", refine)
         question: Any = self._filled().search(self._query(text, picture), vector_column_name="features")
         question = question.distance_type("dot").nprobes(lists).refine_factor(refine).limit(k)
         if where:
