@@ -1,9 +1,9 @@
 """Many pictures: how fast, how steady, how large. Writes scale.json, which lesson 17 shows.
 
-python -m benchmarks.scale [--only machine encode memory ray search] [--pictures 20000] [--rows 200000]
+python -m benchmarks.scale [--only machine encode memory ray search] [--pictures 20000] [--rows 1000000]
 
-Needs Linux, ``pip install -e '.[ray,lance,bench]'`` and a quiet machine; with two cores, an hour. Each work is saved
-when it is done; ``--only`` measures some anew.
+Needs Linux, ``pip install -e '.[ray,lance,bench]'`` and a quiet machine; with two cores, two hours. Each work is saved
+when it is done; ``--only`` measures some anew. For figures of one thread, set OMP_NUM_THREADS=1 LANCE_CPU_THREADS=1.
 """
 
 import argparse
@@ -192,7 +192,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*")
     parser.add_argument("--pictures", type=int, default=20_000)
-    parser.add_argument("--rows", type=int, default=200_000)
+    parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--output", type=Path, default=HERE / "scale.json")
     options = parser.parse_args()
     cache = Path(os.environ.get("BENCH_DIR", Path.home() / ".cache" / "clip-course" / "benchmarks")) / "scale"
