@@ -23,6 +23,9 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
+import torch
+from clip.model import CLIP
+
 from benchmarks.search_folder import write_pictures
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -109,11 +112,11 @@ def kill(manifest: Path, out: Path, whole: dict[str, bytes]) -> dict:
     for i, target in enumerate(targets):
         if process is None or process.poll() is not None:
             process = subprocess.Popen(command(manifest, out, 2), cwd=ROOT, stderr=subprocess.DEVNULL)
-        while process.poll() is None and len(list(out.glob("*.parquet"))) < target:
+        kind, below = "worker" if i % 2 else "command", []
+        while process.poll() is None and (len(list(out.glob("*.parquet"))) < target or not below):
             time.sleep(0.002)
+            below = workers_of(process.pid)
         time.sleep(rng.uniform(0, 0.5))
-        below = workers_of(process.pid)
-        kind = "worker" if i % 2 and below else "command"
         os.kill(rng.choice(below) if kind == "worker" else process.pid, signal.SIGKILL)
         killed[kind] += 1
         lost.append(1 if kind == "worker" else 2)
@@ -129,13 +132,25 @@ def kill(manifest: Path, out: Path, whole: dict[str, bytes]) -> dict:
     }
 
 
+def write_small_model(file: Path) -> Path:
+    """Write a CLIP of 3 million parameters, nearly all of them for words."""
+    torch.manual_seed(0)
+    sizes = {"embed_dim": 64, "image_resolution": 64, "vision_layers": 2, "vision_width": 64, "vision_patch_size": 16}
+    words = {"context_length": 77, "vocab_size": 49408, "transformer_width": 64, "transformer_heads": 1}
+    torch.save(CLIP(**sizes, **words, transformer_layers=2).state_dict(), file)
+    return file
+
+
 def measure_memory(cache: Path, counts: tuple[int, ...] = (2_000, 20_000, 200_000)) -> dict:
-    """Give the peak of the command and of its worker, by the length of the manifest."""
-    found = {}
+    """Give the peak of the command and of its worker, by the length of the manifest.
+
+    A small model with random weights does, for the memory that grows with the manifest is no matter of the model.
+    """
+    found, model = {}, write_small_model(cache / "small.pt")
     for count in counts:
         manifest, out = write_manifest(cache, count, 2_000), cache / "memory"
         shutil.rmtree(out, ignore_errors=True)
-        process, peak = subprocess.Popen(command(manifest, out, 2, 2_000), cwd=ROOT), {}
+        process, peak = subprocess.Popen([*command(manifest, out, 2, 2_000), "--model", str(model)], cwd=ROOT), {}
         while process.poll() is None:
             for pid in (process.pid, *descendants(process.pid)):
                 peak[pid] = max(peak.get(pid, 0), resident(pid))

@@ -115,11 +115,10 @@ def faiss_ways(rows: np.ndarray, cache: Path) -> Iterator[Way]:
     index = faiss.IndexFlatIP(size)
     index.add(rows)
     yield Way("faiss, flat", "", ask_faiss(rows, index, lambda: None, K), rows.nbytes, 0)
-    for code in (size // 4, size // 8):
-        index, *facts = faiss_index(rows, f"PQ{code}", cache)
-        for candidates in (K, 100, 1000):
-            search = ask_faiss(rows, index, lambda: None, candidates)
-            yield Way(f"PQ, {code} bytes", f"{candidates} candidates", search, *facts)
+    index, *facts = faiss_index(rows, f"PQ{size // 8}", cache)
+    for candidates in (K, 100, 1000):
+        search = ask_faiss(rows, index, lambda: None, candidates)
+        yield Way(f"PQ, {size // 8} bytes", f"{candidates} candidates", search, *facts)
     for name, kind, candidates in (("IVF", "Flat", K), (f"IVF and PQ, {size // 8} bytes", f"PQ{size // 8}", 100)):
         index, *facts = faiss_index(rows, f"IVF{lists},{kind}", cache)
         for opened in (1, 2, 4, 8, 16, 32, 64):
