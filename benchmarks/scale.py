@@ -150,7 +150,7 @@ def measure_memory(cache: Path, counts: tuple[int, ...] = (2_000, 20_000, 200_00
     for count in counts:
         manifest, out = write_manifest(cache, count, 2_000), cache / "memory"
         shutil.rmtree(out, ignore_errors=True)
-        process, peak = subprocess.Popen([*command(manifest, out, 2, 2_000), "--model", str(model)], cwd=ROOT), {}
+        process, peak = subprocess.Popen([*command(manifest, out, 1, 2_000), "--model", str(model)], cwd=ROOT), {}
         while process.poll() is None:
             for pid in (process.pid, *descendants(process.pid)):
                 peak[pid] = max(peak.get(pid, 0), resident(pid))
