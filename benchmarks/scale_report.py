@@ -57,10 +57,10 @@ def describe_search(found: dict) -> str:
     return "\n".join(
         [
             f"## Search of {found['rows']:,} × {found['size']}\n",
-            f"Features of drawn scenes, by `tiny`. All ways were asked in turns, with {found['threads']} thread{'s' * (found['threads'] > 1)}; the "
-            "median time counts. Building is told in seconds of processor time. MB are those of rows and codes as they "
-            "are kept, in memory or, for LanceDB, on disk. A way that compares candidates by their full rows needs "
-            "these, too.\n",
+            f"Features of drawn scenes, by `tiny`. All ways were asked in turns, threads: {found['threads']}; the "
+            "median time counts. Building is told in seconds of processor time. MB are those of rows and codes as "
+            "they are kept, in memory or, for LanceDB, on disk. A way that compares candidates by their full rows "
+            "needs these, too.\n",
             table(head, rows),
         ]
     )
