@@ -1,4 +1,4 @@
-"""Measure the helpers beside what a user would otherwise call, and write results.md and results.json.
+"""Measure the helpers beside what a user would otherwise call, and write results.md and figures/PROCESSOR.json.
 
 make bench
 
@@ -25,12 +25,11 @@ import faiss
 import numpy as np
 import torch
 from torch.profiler import ProfilerActivity, profile
-from torch.utils.flop_counter import FlopCounterMode
 
 import helpers
 from benchmarks.contenders import Contender, list_contenders
 from benchmarks.photographs import SIZES, write_photographs
-from benchmarks.report import write_report
+from benchmarks.report import count_operations, label, write_report
 from helpers.models import emulates_bfloat16
 from helpers.store import FeatureStore
 
@@ -168,9 +167,7 @@ def measure_peak(precision: torch.dtype, device: str) -> float:
 def measure_forward(contenders: list[Contender], model: torch.nn.Module, device: str, count: int) -> dict:
     """(b) From preprocessed pixels to features, beside the matrix-multiply peak of before and after."""
     pixels = torch.randn(count, 3, 224, 224, device=device)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model.encode_image(pixels[:1])
-    results = {"operations of one picture": counter.get_total_flops() / 1e9}
+    results = {"operations of one picture": count_operations(model.visual) / 1e9}
     kinds = {torch.float32: "pixels", torch.bfloat16: "half_pixels"}
     for precision, kind in kinds.items():
         if not any(getattr(contender, kind) for contender in contenders):
@@ -280,7 +277,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=200, help="pictures in a folder; five times as many prompts")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent, help="folder of results.md and .json")
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent, help="folder of results.md and figures/")
     parser.add_argument("--only", nargs="*", help="works to measure anew; the other figures stay")
     options = parser.parse_args()
     cache = Path(os.environ.get("BENCH_DIR", Path.home() / ".cache" / "clip-course" / "benchmarks"))
@@ -311,11 +308,14 @@ def main() -> None:
         "memory": lambda: measure_memory(cache, options.count),
         "search": lambda: measure_search(cache),
     }
-    results = json.loads((options.output / "results.json").read_text()) if options.only else {}
+    name = label(describe_machine(options.device)).lower().replace(" ", "-")
+    path = options.output / "figures" / f"{name}.json"
+    path.parent.mkdir(exist_ok=True)
+    results = json.loads(path.read_text()) if options.only else {}
     for name in options.only or works:
         print(name, flush=True)
         results[name] = works[name]()
-        (options.output / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+        path.write_text(json.dumps(results, indent=1) + "\n")
     write_report(options.output)
 
 

@@ -9,6 +9,7 @@ from helpers.explain import occlusion_maps, word_drops
 from helpers.images import ImageError, open_image
 from helpers.lessons import observe
 from helpers.models import ModelInfo, available_models, load
+from helpers.patches import patch_similarity
 from helpers.plots import plot_occlusion, plot_similarity
 from helpers.search import FolderIndex
 from helpers.tune import fine_tune, mix_weights
@@ -32,6 +33,7 @@ __all__ = [
     "FolderIndex",
     "occlusion_maps",
     "word_drops",
+    "patch_similarity",
     "plot_occlusion",
     "contrastive_loss",
     "fine_tune",

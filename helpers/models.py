@@ -18,6 +18,8 @@ from helpers.openai import CLIP, OFFICIAL_URLS, build_model, clip_preprocess, fe
 
 TINY_PATH = Path(__file__).parent / "weights" / "tiny.pt"
 TINY_SHA256 = "23dbeb750fab3da28d47d2027cc25ebd74860e78fd0bea487a1f438e736c1847"
+VIT_PATH = TINY_PATH.with_name("tiny-vit.pt")  # a picture side alone: the text side is that of `tiny`
+VIT_SHA256 = "6716eddaba1129504407b872fdc96c81d641933073f88969ebca411814a8d12c"
 PRECISIONS = ("float32", "float16", "bfloat16")
 PROCESSOR = Path("/proc/cpuinfo")
 
@@ -37,8 +39,8 @@ class ModelInfo:
         sha256: checksum of that file.
 
     Sources: parameters, sizes and GFLOPs from open_clip's docs/model_profile.csv, accuracy from its
-    docs/openclip_results.csv, checksums from the addresses in clip/clip.py. The figures of `tiny` are
-    measured by this project (training/README.md).
+    docs/openclip_results.csv, checksums from the addresses in clip/clip.py. The figures of `tiny` and
+    `tiny-vit` are measured by this project (training/README.md).
     """
 
     name: str
@@ -65,10 +67,11 @@ _FIGURES = (
 
 
 def available_models() -> tuple[ModelInfo, ...]:
-    """List the models that `load` knows by name: `tiny` first, then OpenAI's nine."""
+    """List the models that `load` knows by name: `tiny` and `tiny-vit` first, then OpenAI's nine."""
     tiny = ModelInfo("tiny", 13.0, 384, 64, 0.3, None, 0, TINY_SHA256)
+    tiny_vit = ModelInfo("tiny-vit", 10.5, 384, 64, 0.6, None, 0, VIT_SHA256)
     official = (ModelInfo(*figures, OFFICIAL_URLS[figures[0]].split("/")[-2]) for figures in _FIGURES)
-    return (tiny, *official)
+    return (tiny, tiny_vit, *official)
 
 
 def load(
@@ -112,8 +115,9 @@ def load(
     if precision not in PRECISIONS:
         raise ValueError(f"no such precision: {precision!r}; use {', '.join(map(repr, PRECISIONS))}")
     name = str(name)
-    if name == "tiny":
-        path = TINY_PATH
+    embedded = {"tiny": (TINY_PATH, TINY_SHA256), "tiny-vit": (VIT_PATH, VIT_SHA256)}
+    if name in embedded:
+        path, _ = embedded[name]
     elif name in OFFICIAL_URLS:
         path = fetch(name, next(i.download_mib for i in available_models() if i.name == name), download_root)
     elif Path(name).is_file():
@@ -122,9 +126,9 @@ def load(
         raise ValueError(_unknown_name(name))
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    if name == "tiny" and sha256 != TINY_SHA256:
+    if name in embedded and sha256 != embedded[name][1]:
         raise ValueError(
-            f"{path} is damaged: its SHA-256 begins {sha256[:8]}, not {TINY_SHA256[:8]}; fetch the file again"
+            f"{path} is damaged: its SHA-256 begins {sha256[:8]}, not {embedded[name][1][:8]}; fetch the file again"
         )
     model = _build(path).to(device).eval()
     _set_precision(model, getattr(torch, precision))

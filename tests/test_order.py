@@ -8,7 +8,7 @@ from tests.conftest import ROOT
 
 HELPERS = ROOT / "helpers"
 ORDER = (
-    "openai checkpoint models images threads forward encode compare plots zeroshot explain contrast pairs "
+    "openai checkpoint models images threads forward encode compare plots zeroshot explain patches contrast pairs "
     "trainer tune journal store folder search drawings lessons exercises"
 ).split()
 
