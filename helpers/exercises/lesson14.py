@@ -1,7 +1,7 @@
 """The exercises of lesson 14, Learn by contrast."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
@@ -30,18 +30,6 @@ def exercise_2(answer: Callable[[np.ndarray, float], float]) -> str | None:
         if math.isclose(found, by_rows + by_columns, rel_tol=1e-5):
             return "That is the sum of both halves; the loss is their mean."
         return f"For a random matrix of {n} × {n} it gives {found:.3f}, and should not."
-    return None
-
-
-def exercise_3(answer: Sequence[Sequence[bool]], captions: Sequence[str]) -> str | None:
-    """Check which captions count as equal."""
-    given = np.asarray(answer)
-    if given.shape != (len(captions), len(captions)):
-        return f"It has the shape {given.shape}; each caption must meet each."
-    for i, one in enumerate(captions):
-        for j, other in enumerate(captions):
-            if bool(given[i, j]) != (one.strip().lower() == other.strip().lower()):
-                return f"Look at {one!r} and {other!r}."
     return None
 
 
