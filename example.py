@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 import helpers
+from helpers.checks import printable
 
 IMAGES = Path(__file__).resolve().parent / "images"
 
@@ -22,24 +23,27 @@ def main() -> int:
     try:
         if any(not text.strip() for text in options.texts):
             raise ValueError("a text is empty; give at least one word")
-        pictures = [helpers.open_image(path) for path in options.images]
+        if options.output and not (options.output.suffix and options.output.parent.is_dir()):
+            raise ValueError(f"--output is {str(options.output)!r}; give a file such as similarity.png, in a folder")
+        for path in options.images:
+            helpers.open_image(path, enough=1)  # a bad one is named before the work begins
         model, preprocess = helpers.load(options.model, device=device)
-        image_features = helpers.encode_images(model, preprocess, pictures)
+        image_features = helpers.encode_images(model, preprocess, options.images)
         text_features = helpers.encode_texts(model, options.texts)
         similarity = helpers.cosine_similarity(text_features, image_features)
         if options.output or not options.json:
             output = options.output or Path("similarity.png")
-            axes = helpers.plot_similarity(similarity, options.texts, pictures)
+            axes = helpers.plot_similarity(similarity, options.texts, options.images)
             axes.figure.savefig(output, dpi=150, bbox_inches="tight")  # type: ignore[union-attr]
     except (ValueError, OSError) as error:
-        print(f"example.py: {error}", file=sys.stderr)
+        print(f"example.py: {printable(error)}", file=sys.stderr)
         return 2
     if options.json:
         print(json.dumps(similarity.round(6).tolist()))
     else:
-        print(f"model {options.model} on {device}")
+        print(f"model {printable(options.model)} on {device}")
         print(_table(similarity, options.texts, options.images))
-        print(f"heatmap: {output}")
+        print(f"heatmap: {printable(output)}")
     return 0
 
 
@@ -54,11 +58,12 @@ def _parse() -> argparse.Namespace:
 
 
 def _table(similarity, texts: list[str], images: list[Path]) -> str:
-    width = max(len(text) for text in texts)
-    header = " " * width + "".join(f"  {path.name}" for path in images)
+    texts, names = list(map(printable, texts)), [printable(path.name) for path in images]
+    width = max(map(len, texts))
+    header = " " * width + "".join(f"  {name}" for name in names)
     rows = []
     for text, row in zip(texts, similarity.round(3) + 0.0, strict=True):
-        cells = (f"  {value:{len(path.name)}.3f}" for value, path in zip(row, images, strict=True))
+        cells = (f"  {value:{len(name)}.3f}" for value, name in zip(row, names, strict=True))
         rows.append(f"{text:<{width}}" + "".join(cells))
     return "\n".join([header, *rows])
 

@@ -6,16 +6,18 @@ import math
 import os
 import pickle
 import re
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from helpers.checks import shown
 from helpers.openai import CLIP
 
 MOST_NAMES = 100_000  # in an archive; a CLIP has some thousand
-MOST_BYTES = 10_000_000  # in a compressed entry
+MOST_BYTES = 10_000_000  # that compressed entries hold together
 STORAGES = {
     "torch.FloatStorage": torch.float32,
     "torch.HalfStorage": torch.float16,
@@ -41,10 +43,23 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
     """
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
+            _refuse_damage(archive)
             names = [name for name in archive.namelist() if name.endswith("/constants.pkl")]
             if names:
                 return _tensors(archive, names[0].removesuffix("/constants.pkl"))
-    return dict(torch.load(path, map_location="cpu", weights_only=True))
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of what it can't read it also warns
+            state_dict = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:  # its message advises to run the code
+        raise ValueError("it holds more than tensors, and no code in it is run: save model.state_dict()") from error
+    if not isinstance(state_dict, dict):
+        raise ValueError(f"it holds a {type(state_dict).__name__}, and no state dict")
+    for name, tensor in state_dict.items():
+        if not isinstance(tensor, torch.Tensor):
+            raise ValueError(f"its {shown(name)} is {shown(tensor)}, and no tensor")
+        if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            raise ValueError(f"its {shown(name)} of {tuple(tensor.shape)} is larger than the file")
+    return state_dict
 
 
 def write_whole(path: Path, content: dict) -> None:
@@ -106,7 +121,7 @@ class _Unpickler(pickle.Unpickler):
     """Reads ``data.pkl`` of an archive: tensors become tensors, everything else a `_Part`."""
 
     def __init__(self, archive: zipfile.ZipFile, root: str) -> None:
-        super().__init__(io.BytesIO(_content(archive, f"{root}/data.pkl")))
+        super().__init__(io.BytesIO(archive.read(f"{root}/data.pkl")))
         self._archive, self._root = archive, root
         self._storages: dict[str, torch.Tensor] = {}
 
@@ -119,19 +134,20 @@ class _Unpickler(pickle.Unpickler):
         """Read the flat numbers that a tensor is a view of."""
         _, kind, key, *_ = reference
         if key not in self._storages:
-            content = _content(self._archive, f"{self._root}/data/{key}")
+            content = self._archive.read(f"{self._root}/data/{key}")
             dtype = STORAGES[kind.origin]
             flat = torch.frombuffer(bytearray(content), dtype=dtype) if content else torch.empty(0, dtype=dtype)
             self._storages[key] = flat
         return self._storages[key]
 
 
-def _content(archive: zipfile.ZipFile, name: str) -> bytes:
-    """Read an entry. Only short ones, of source text, are compressed; a long one could be a thousand times as long."""
-    entry = archive.getinfo(name)
-    if entry.compress_type != zipfile.ZIP_STORED and entry.file_size > MOST_BYTES:
-        raise ValueError(f"its entry {name} holds {entry.file_size:,} compressed bytes")
-    return archive.read(entry)
+def _refuse_damage(archive: zipfile.ZipFile) -> None:
+    """Compare every entry with its checksum. Only source text is compressed; more could be a thousand times as long."""
+    compressed = sum(entry.file_size for entry in archive.infolist() if entry.compress_type != zipfile.ZIP_STORED)
+    if compressed > MOST_BYTES:
+        raise ValueError(f"it holds {compressed:,} compressed bytes")
+    if damaged := archive.testzip():
+        raise ValueError(f"its entry {shown(damaged)} is damaged")
 
 
 def _tensor(
@@ -168,6 +184,6 @@ def _declared(archive: zipfile.ZipFile, root: str, origin: str) -> set[str] | No
     file = f"{root}/code/{module.replace('.', '/')}.py"
     if file not in archive.namelist():
         return None
-    source = _content(archive, file).decode()
+    source = archive.read(file).decode()
     lists = re.search(rf"^class {re.escape(name)}\(Module\):\n((?:  __\w+__ = \[.*\]\n)*)", source, re.M)
     return set(re.findall(r'"(.*?)"', lists[1])) if lists else None

@@ -2,6 +2,10 @@
 
 import numpy as np
 
+from helpers.checks import finite, number, numbers, whole
+
+SHORTEST, LONGEST = np.finfo(np.float32).tiny, np.finfo(np.float32).max  # of what float32 holds with all its digits
+
 
 def normalize(features: np.ndarray) -> np.ndarray:
     """Scale every row to length 1, in a new array.
@@ -13,18 +17,19 @@ def normalize(features: np.ndarray) -> np.ndarray:
         The same shape in float32, every row of Euclidean length 1.
 
     Raises:
+        TypeError: these are no numbers.
         ValueError: a row is zero or not finite, so it has no direction.
     """
-    features = np.asarray(features, dtype=np.float32)
-    lengths = np.linalg.norm(features, axis=-1, keepdims=True)
-    bad = np.flatnonzero(~np.isfinite(lengths) | (lengths == 0))
+    features = numbers("features", features, 3).astype(np.float32, copy=False)
+    lengths = np.sqrt(np.einsum("...d,...d->...", features, features, dtype=np.float64))[..., None]
+    bad = np.flatnonzero(~((lengths >= SHORTEST) & (lengths <= LONGEST)))
     if len(bad):
         value = lengths.flat[bad[0]]
         raise ValueError(
             f"row {bad[0]} has length {value}, so it has no direction: "
             "leave out the pictures that could not be read, and features that are all zero"
         )
-    return features / lengths
+    return features / lengths.astype(np.float32)
 
 
 def cosine_similarity(text_features: np.ndarray, image_features: np.ndarray) -> np.ndarray:
@@ -38,9 +43,11 @@ def cosine_similarity(text_features: np.ndarray, image_features: np.ndarray) -> 
         ``(texts, images)`` float32, each in [-1, 1]: ``similarity[text_i, img_j]``.
 
     Raises:
+        TypeError: these are no numbers.
         ValueError: the two have different ``d``, or a row is zero or not finite.
     """
-    text_features, image_features = np.atleast_2d(text_features), np.atleast_2d(image_features)
+    text_features = np.atleast_2d(numbers("text_features", text_features))
+    image_features = np.atleast_2d(numbers("image_features", image_features))
     if text_features.shape[1] != image_features.shape[1]:
         raise ValueError(
             f"texts have {text_features.shape[1]} features a row and images {image_features.shape[1]}: "
@@ -61,10 +68,17 @@ def probabilities(similarity: np.ndarray, logit_scale: float = 100.0, axis: int 
 
     Returns:
         The same shape in float32, each in [0, 1], summing to 1 along ``axis``.
+
+    Raises:
+        TypeError: these are no numbers.
+        ValueError: one is not finite, or there is nothing to choose from along ``axis``.
     """
-    logits = logit_scale * np.asarray(similarity, dtype=np.float32)
+    similarity = numbers("similarity", similarity)
+    if not -similarity.ndim <= whole("axis", axis, -2) < similarity.ndim or not similarity.shape[axis]:
+        raise ValueError(f"axis is {axis}; similarity of shape {similarity.shape} has no candidates along it")
+    logits = finite("similarity", number("logit_scale", logit_scale) * similarity.astype(np.float64))
     weights = np.exp(logits - logits.max(axis=axis, keepdims=True))
-    return weights / weights.sum(axis=axis, keepdims=True)
+    return (weights / weights.sum(axis=axis, keepdims=True)).astype(np.float32)
 
 
 def top_k(similarity: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -78,10 +92,13 @@ def top_k(similarity: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         ``(indices, scores)``, both ``(texts, k)``, best first; of equal scores the lower index comes first.
 
     Raises:
-        ValueError: ``k`` is not between 1 and the number of images.
+        TypeError: these are no numbers, or ``k`` is no whole number.
+        ValueError: a number is not finite, or ``k`` is not between 1 and the number of images.
     """
-    similarity = np.asarray(similarity)
-    if not 1 <= k <= similarity.shape[-1]:
-        raise ValueError(f"k is {k}; it must be between 1 and {similarity.shape[-1]}, the number of columns")
-    indices = np.argsort(-similarity, axis=-1, kind="stable")[..., :k]
+    similarity = finite("similarity", similarity)
+    columns = similarity.shape[-1]
+    if not 1 <= whole("k", k, -(10**9)) <= columns:
+        raise ValueError(f"k is {k}; it must be between 1 and {columns}, the number of columns")
+    backwards = np.argsort(similarity[..., ::-1], axis=-1, kind="stable")  # so that the lower index wins in the end
+    indices = columns - 1 - backwards[..., ::-1][..., :k]
     return indices, np.take_along_axis(similarity, indices, axis=-1)

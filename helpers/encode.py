@@ -3,18 +3,17 @@
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sized
 from itertools import chain
-from os import PathLike
 
-import clip
 import numpy as np
 import torch
-from PIL import Image
 from tqdm import tqdm
 
-from helpers.forward import image_features, text_features
-from helpers.images import ImageError, ImageSource, cut_strip, open_image
-from helpers.openai import CLIP, tokenizer
+from helpers.checks import shown, strings
+from helpers.forward import feature_size, image_features, text_features
+from helpers.images import ImageError, ImageSource, cut_strip, is_source, open_image
+from helpers.openai import CLIP
 from helpers.threads import batches, in_shares, in_threads, share_out
+from helpers.tokens import tokenize
 
 SECONDS_BEFORE_BAR = 2
 
@@ -31,31 +30,39 @@ def encode_images(
 
     Pictures are opened, preprocessed and encoded a batch at a time, so the memory needed does not grow
     with their number. A picture that can't be read does not end the work: its row is NaN, and one
-    warning at the end counts these and lists the first ten.
+    warning at the end counts these and lists the first ten. On a CPU all threads of torch take part, so call it
+    from one thread at a time.
 
     Args:
         model: from `load` or `clip.load`.
         preprocess: the transform that came with it.
-        images: paths or PIL images, any iterable; a single one counts as a list of one.
+        images: paths, PIL images or open files, any iterable; a single one counts as a list of one.
         batch_size: pictures in memory for each forward pass; on a CPU its threads share them out.
         progress: show a bar when the work takes longer than two seconds.
         exact: open large JPEG files at their full size. By default they are decoded at a half, a quarter or an
             eighth of it, as long as three times the model's resolution is left: with 12 megapixels, in a quarter of
-            the time. A photograph's row moves by less than a cosine of 0.001; that of a page of fine print or of
-            stripes may move further.
+            the time. A photograph's row moves by less than a cosine of 0.001, its grain included. What is nearly flat
+            once it is small moves further. Measured with `tiny`: pages of fine print and noise on plain grey by 0.01,
+            interlaced video by 0.02. Of stripes a few pixels wide all that is left is rounding, and a row moves
+            anywhere. Such pictures want ``exact=True``.
 
     Returns:
         ``(n, d)`` float32, not normalized, in the order given.
 
     Raises:
         ImageError: none of the pictures can be read.
+        TypeError: one of the arguments is of another kind.
+        ValueError: ``batch_size`` is less than 1, `preprocess` is another model's, or the model is in training mode.
     """
-    if isinstance(images, (str, PathLike, Image.Image)):
-        images = [images]
-    features, unreadable = [np.empty((0, _feature_size(model)), dtype=np.float32)], []
+    size = feature_size(model)
+    if is_source(images):
+        images = [images]  # type: ignore[list-item]
+    if not isinstance(images, Iterable):
+        raise TypeError(f"{shown(images)} is no picture and no list of pictures; give paths or PIL images")
+    features, unreadable = [np.empty((0, size), dtype=np.float32)], []
     with progress_bar(images, "pictures", progress) as bar:
         for batch in rows_or_errors(model, preprocess, batches(images, batch_size), exact):
-            rows = np.full((len(batch), _feature_size(model)), np.nan, dtype=np.float32)
+            rows = np.full((len(batch), size), np.nan, dtype=np.float32)
             for i, found in enumerate(batch):
                 if isinstance(found, ImageError):
                     unreadable.append(str(found))
@@ -111,12 +118,22 @@ def pixels_or_errors(
     """Make the function that opens and preprocesses pictures: ``(3, resolution, resolution)`` each, or the reason."""
     resolution = getattr(getattr(model, "visual", None), "input_resolution", None)
     enough = None if exact or resolution is None else 3 * resolution
+    if not callable(preprocess):
+        raise TypeError(f"preprocess is {shown(preprocess)}; give the one that load gave with the model")
 
     def read(source: ImageSource) -> torch.Tensor | ImageError:
         try:
-            return preprocess(cut_strip(open_image(source, enough)))
+            image = cut_strip(open_image(source, enough))
         except ImageError as error:
             return error
+        pixels = preprocess(image)
+        shape = tuple(getattr(pixels, "shape", ()))
+        if resolution and shape != (3, resolution, resolution):
+            raise ValueError(
+                f"preprocess gives {shape}, and the model takes {(3, resolution, resolution)}: "
+                "give the preprocess that load gave with the model"
+            )
+        return pixels
 
     return lambda sources: list(map(read, sources))
 
@@ -143,14 +160,16 @@ def encode_texts(
         ``(n, d)`` float32, not normalized, in the order given.
 
     Raises:
-        TypeError: something among the texts is no string.
-        ValueError: a text is too long; the message shows where it would be cut.
+        TypeError: something among the texts is no string, or another argument is of another kind.
+        ValueError: a text is too long, and the message shows where it would be cut; or it goes on behind CLIP's end
+            token; ``batch_size`` is less than 1; or the model is in training mode.
     """
-    texts = [texts] if isinstance(texts, str) else list(texts)
+    size = feature_size(model)
+    texts = strings("text", texts)
     tokens = tokenize(texts, model.context_length, truncate)
     lengths = tokens.argmax(dim=1) + 1  # the end token has the largest number
     device = next(model.parameters()).device
-    features = np.empty((len(texts), _feature_size(model)), dtype=np.float32)
+    features = np.empty((len(texts), size), dtype=np.float32)
 
     def encode(rows: list[int]) -> list[int]:
         with torch.inference_mode():
@@ -167,39 +186,10 @@ def encode_texts(
     return features
 
 
-def tokenize(texts: list[str], context_length: int, truncate: bool) -> torch.Tensor:
-    """Tokenize all texts before any is encoded, so that a bad one costs no time: ``(n, context_length)``."""
-    for i, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise TypeError(f"text {i} is {text!r}, a {type(text).__name__}; a text must be a string")
-    try:
-        return clip.tokenize(texts, context_length=context_length, truncate=truncate)
-    except RuntimeError as error:
-        raise ValueError(_too_long(texts, context_length)) from error
-
-
-def _too_long(texts: list[str], context_length: int) -> str:
-    """Name the first text that is too long, and show where it would be cut."""
-    room = context_length - 2  # the start and the end token take two places
-    for i, text in enumerate(texts):
-        tokens = tokenizer.encode(text)
-        if len(tokens) > room:
-            kept = tokenizer.decode(tokens[:room]).strip()
-            return (
-                f"text {i} has {len(tokens) + 2} tokens with its start and end, the model takes {context_length}: "
-                f"it would be cut after «…{kept[-40:]}»; shorten it, or pass truncate=True"
-            )
-    raise AssertionError("no text is too long")
-
-
 def progress_bar(items: Iterable, unit: str, shown: bool) -> tqdm:
     """Make a bar that appears when the work takes longer than two seconds."""
     total = len(items) if isinstance(items, Sized) else None
     return tqdm(total=total, desc=unit, delay=SECONDS_BEFORE_BAR, disable=not shown)
-
-
-def _feature_size(model: CLIP) -> int:
-    return model.text_projection.shape[1]
 
 
 def _report(unreadable: list[str], total: int) -> None:

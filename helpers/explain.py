@@ -10,6 +10,7 @@ from itertools import chain
 import numpy as np
 from PIL import Image
 
+from helpers.checks import strings, whole
 from helpers.compare import cosine_similarity
 from helpers.encode import encode_images, encode_texts
 from helpers.images import ImageSource, open_image
@@ -17,6 +18,7 @@ from helpers.openai import CLIP
 
 MEAN_COLOUR = (123, 117, 104)  # what `preprocess` turns into zeros: 255 × its mean
 PATCHES_PER_SIDE = 4
+MOST_PIXELS = 30_000_000  # of covered copies in a batch; they take four bytes each, and three batches are at work
 
 Box = tuple[int, int, int, int]
 
@@ -46,7 +48,8 @@ def occlusion_maps(
         patch: side of the square patch in pixels of the picture; by default a quarter of its shorter side.
         stride: pixels from one place to the next, at most ``patch``; by default half of ``patch``.
         colour: of the patch; by default the mean colour of CLIP's training pictures, a warm grey.
-        batch_size: covered copies per forward pass.
+        batch_size: covered copies per forward pass; fewer of a large picture, to spare memory. Each copy is resized
+            by itself, so a picture of 12 megapixels takes seconds, and its thumbnail much less.
         progress: show a bar when the work takes longer than two seconds.
 
     Returns:
@@ -56,9 +59,11 @@ def occlusion_maps(
 
     Raises:
         ImageError: this is no picture that can be read.
+        TypeError: ``patch`` or ``stride`` is no whole number.
         ValueError: ``patch`` does not fit into the picture, or ``stride`` would leave gaps.
     """
     image = open_image(image)
+    batch_size = min(whole("batch_size", batch_size), 1 + MOST_PIXELS // (image.width * image.height))
     boxes = _boxes(image.size, *_checked_sizes(image.size, patch, stride))
     text_features = encode_texts(model, texts)
     copies = chain([image], (_cover(image, box, colour) for box in boxes))
@@ -81,9 +86,10 @@ def word_drops(model: CLIP, preprocess: Callable, image: ImageSource, text: str)
 
     Raises:
         ImageError: this is no picture that can be read.
+        TypeError: the text is no string.
         ValueError: the text has no word, or is too long for the model.
     """
-    words = text.split()
+    image, words = open_image(image), strings("text", [text])[0].split()
     if not words:
         raise ValueError(f"the text is {text!r}; give at least one word")
     shorter = [" ".join(words[:i] + words[i + 1 :]) for i in range(len(words))]
@@ -96,9 +102,9 @@ def _checked_sizes(size: tuple[int, int], patch: int | None, stride: int | None)
     """Fill in the defaults of patch and stride, and refuse what would not cover the picture."""
     patch = max(1, min(size) // PATCHES_PER_SIDE) if patch is None else patch
     stride = max(1, patch // 2) if stride is None else stride
-    if not 1 <= patch <= min(size):
+    if not 1 <= whole("patch", patch, 0) <= min(size):
         raise ValueError(f"patch is {patch}; in a picture of {size[0]}×{size[1]} it must be between 1 and {min(size)}")
-    if not 1 <= stride <= patch:
+    if not 1 <= whole("stride", stride, 0) <= patch:
         raise ValueError(f"stride is {stride}; it must be between 1 and the patch, {patch}, to leave no gaps")
     return patch, stride
 

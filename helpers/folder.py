@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
+from helpers.checks import printable
 from helpers.compare import normalize
 from helpers.images import ImageError
 from helpers.journal import Record
 from helpers.store import Stamp
 from helpers.threads import batches, in_threads
 
-SUFFIXES = frozenset(".avif .bmp .gif .heic .jp2 .jpeg .jpg .png .ppm .tga .tif .tiff .webp".split())
+SUFFIXES = frozenset(".avif .bmp .gif .heic .heif .jfif .jp2 .jpe .jpeg .jpg .png .ppm .tga .tif .tiff .webp".split())
 UNKNOWN = Stamp(-1, -1, -1, -1)  # of what can't be looked at: no record has it, so it is tried again
 
 
@@ -29,16 +30,22 @@ def walk(folder: Path) -> Iterator[tuple[str, Stamp]]:
     Raises:
         OSError: the folder itself can't be looked into.
     """
-    closed: list[OSError] = []
-    for parent, folders, names in os.walk(folder, onerror=closed.append):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for file in (Path(parent, name) for name in names if not name.startswith(".")):
-            if file.suffix.lower() in SUFFIXES and (stamp := _stamp(file)):
+    waiting = [folder]
+    while waiting:  # not os.walk, which calls itself for each level until Python 3.12
+        parent = waiting.pop()
+        try:
+            entries = [entry for entry in os.scandir(parent) if not entry.name.startswith(".")]
+        except OSError:
+            if parent == folder:
+                raise
+            yield parent.relative_to(folder).as_posix(), UNKNOWN
+            continue
+        for entry in entries:
+            file = parent / entry.name
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(file)
+            elif file.suffix.lower() in SUFFIXES and (stamp := _stamp(file)):
                 yield file.relative_to(folder).as_posix(), stamp
-    for error in closed:
-        if Path(error.filename) == folder:
-            raise error
-        yield Path(error.filename).relative_to(folder).as_posix(), UNKNOWN
 
 
 def encode_new(
@@ -75,9 +82,9 @@ def encode_new(
             if _stamp(file) != Stamp(*(record[part] for part in Stamp._fields)):
                 continue
             if isinstance(outcome, ImageError):
-                errors[digest] = str(file), str(outcome)
+                errors[digest] = printable(file), str(outcome)
             elif not np.isfinite(outcome).all() or not outcome.any():
-                errors[digest] = str(file), f"{file} has no finite features"
+                errors[digest] = printable(file), f"{printable(file)} has no finite features"
             else:
                 rows[digest] = normalize(outcome)
         yield [_settled(record, rows, known, errors) for record in records], rows
@@ -90,7 +97,7 @@ def _look(folder: Path, file: tuple[str, Stamp]) -> Record:
         with (folder / path).open("rb") as content:
             digest = hashlib.file_digest(content, "sha256").hexdigest()
     except OSError as error:
-        return {"path": path, "error": f"{path} can't be opened: {error.strerror}"}
+        return {"path": path, "error": f"{printable(path)} can't be opened: {error.strerror}"}
     return {"path": path, **stamp._asdict(), "sha256": digest} if _stamp(folder / path) == stamp else _changed(path)
 
 
@@ -114,11 +121,11 @@ def _settled(record: Record, rows: Container[str], known: Container[str], errors
     if digest not in errors:
         return _changed(record["path"])
     file, reason = errors[digest]
-    return {**record, "error": reason.replace(file, record["path"])}
+    return {**record, "error": reason.replace(file, printable(record["path"]))}
 
 
 def _changed(path: str) -> Record:
-    return {"path": path, "error": f"{path} was changed while it was read"}
+    return {"path": path, "error": f"{printable(path)} was changed while it was read"}
 
 
 def _stamp(file: Path) -> Stamp | None:

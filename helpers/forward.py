@@ -12,7 +12,10 @@ import os
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
 
+from helpers.checks import shown
 from helpers.openai import CLIP, QuickGELU, ResidualAttentionBlock, Transformer, VisionTransformer
 
 QUICK_GELU = 1.702  # CLIP's activation is x · sigmoid(1.702 x), which is silu(1.702 x) / 1.702
@@ -21,6 +24,31 @@ CLIPS_OWN = {
     part: [getattr(part, call, None) for call in CALLS]
     for part in (CLIP, QuickGELU, ResidualAttentionBlock, Transformer, VisionTransformer, nn.Sequential, nn.Linear)
 }
+
+
+def refuse_no_clip(model: object) -> None:
+    """Refuse what is no CLIP, such as a model together with its preprocessing.
+
+    Raises:
+        TypeError: this is no CLIP.
+    """
+    if not (isinstance(model, nn.Module) and isinstance(getattr(model, "text_projection", None), torch.Tensor)):
+        raise TypeError(f"model is {shown(model)}; give the model alone: model, preprocess = load(…)")
+
+
+def feature_size(model: CLIP) -> int:
+    """Give ``d``, the length of a feature row.
+
+    Raises:
+        TypeError: this is no CLIP.
+        ValueError: it is in training mode, and has parts that would act otherwise then, or change with each picture.
+    """
+    refuse_no_clip(model)
+    if any(part.training and isinstance(part, (_BatchNorm, _DropoutNd)) for part in model.modules()):
+        raise ValueError(
+            "the model is in training mode, where its normalization changes with each picture: call model.eval() first"
+        )
+    return model.text_projection.shape[1]
 
 
 def image_features(model: CLIP, pixels: torch.Tensor) -> torch.Tensor:

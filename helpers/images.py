@@ -1,18 +1,40 @@
 """Open any picture safely."""
 
+import stat
 from os import PathLike
+from pathlib import Path
 from typing import IO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
+
+from helpers.checks import printable, reason, whole
 
 LARGE = 1_000_000  # pixels; below, decoding takes less time than all that follows
 LONGEST = 100  # times as long as it is wide; a longer strip takes gigabytes when its short side is enlarged
+ORIENTATIONS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+KEPT = ("transparency", "icc_profile")
 ImageSource = str | PathLike | IO[bytes] | Image.Image
 
 
 class ImageError(ValueError):
-    """What was given is no picture that can be read. The message names it and says why."""
+    """What was given is no picture that can be read. The message names it and says why, in one printable line."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
+
+
+def is_source(value: object) -> bool:
+    """Say whether this is one picture, as `open_image` takes it."""
+    return isinstance(value, (str, PathLike, Image.Image)) or hasattr(value, "read")
 
 
 def open_image(source: ImageSource, enough: int | None = None) -> Image.Image:
@@ -29,16 +51,22 @@ def open_image(source: ImageSource, enough: int | None = None) -> Image.Image:
 
     Raises:
         ImageError: there is no such file, or it is no picture, or it is damaged, whatever its decoder raises.
+        TypeError, ValueError: ``enough`` is no whole number of at least 1.
     """
-    if not isinstance(source, (str, PathLike, Image.Image)) and not hasattr(source, "read"):
+    if not is_source(source):
         raise ImageError(
             f"a {type(source).__name__} is neither a path nor a PIL image; "
             "make an image of an array with Image.fromarray"
         )
+    enough = enough and whole("enough", enough)
     try:
         if isinstance(source, Image.Image):
             return _to_rgb(source)
+        if isinstance(source, (str, PathLike)) and not stat.S_ISREG(Path(source).stat().st_mode):
+            raise ValueError("it is a folder or a device, and no file")  # to read from one may never end
         with Image.open(source) as image:
+            if image.format == "EPS":
+                raise ValueError("an EPS file is a program, and it is not run")
             if enough and image.width * image.height > LARGE:
                 width, height = (-(-side * enough // min(image.size)) for side in image.size)
                 image.draft(None, (width, height))
@@ -46,8 +74,7 @@ def open_image(source: ImageSource, enough: int | None = None) -> Image.Image:
     except FileNotFoundError as error:
         raise ImageError(f"no such picture: {_name(source)}") from error
     except Exception as error:  # a damaged file makes decoders raise nearly anything, MemoryError too
-        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-        raise ImageError(f"{_name(source)} can't be read as a picture: {reason}") from error
+        raise ImageError(f"{_name(source)} can't be read as a picture: {reason(error)}") from error
 
 
 def cut_strip(image: Image.Image) -> Image.Image:
@@ -72,15 +99,17 @@ def cut_strip(image: Image.Image) -> Image.Image:
 def _name(source: ImageSource) -> str:
     if isinstance(source, Image.Image):
         return f"the {source.width}×{source.height} image"
-    if isinstance(source, (str, PathLike)):
-        return str(source)
-    return getattr(source, "name", "the opened file")
+    name = str(source if isinstance(source, (str, PathLike)) else getattr(source, "name", "the opened file"))
+    return name if len(name) <= 1000 else f"{name[:100]}…"
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if not (image.width and image.height):
         raise ValueError("it has no pixels")
-    image = ImageOps.exif_transpose(image)
+    image.load()  # before its EXIF data, whose damage is forgiven
+    turn = ORIENTATIONS.get(_orientation(image))
+    image = image.copy() if turn is None else image.transpose(turn)
+    image.info = {key: image.info[key] for key in KEPT if key in image.info}  # what is upright must not be turned again
     if image.mode == "RGB" and not image.has_transparency_data:
         return image
     if image.mode.startswith(("I", "F")):
@@ -92,9 +121,19 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
+def _orientation(image: Image.Image) -> int:
+    """Read how the camera was held; 1, upright, where the EXIF data are damaged, for the picture itself is sound."""
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # Pillow raises of many kinds here
+        return 1
+
+
 def _to_8_bit(image: Image.Image) -> Image.Image:
     """Bring a deep grey picture to 0–255; its range is told by its mode or, failing that, its maximum."""
     values: np.ndarray = np.asarray(image, dtype=np.float32)
+    if without := int((~np.isfinite(values)).sum()):
+        raise ValueError(f"{without} of its pixels are no finite number")
     if image.mode.startswith("I;16") or values.max() > 255:
         values = values / 257
     elif image.mode == "F" and values.max() <= 1:

@@ -14,7 +14,6 @@ A batch counts once its line is whole. The line is written last, so the rows it 
 
 import io
 import json
-import os
 import uuid
 import zlib
 from contextlib import AbstractContextManager
@@ -23,6 +22,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from filelock import FileLock, Timeout
+
+from helpers.checks import printable, reason
+from helpers.files import no_link, read, write
 
 FORMAT = 2
 CHECK = b', "crc32": '  # ends each line of the log
@@ -55,7 +57,7 @@ class Journal:
     """
 
     def __init__(self, place: Path, made_by: Record, size: int) -> None:
-        self.place, self._made_by, self._size = place, made_by, size
+        self.place, self.name, self._made_by, self._size = place, printable(place), made_by, size
         self._about, self._log, self._features = (place / n for n in ("about.json", "files.jsonl", "features.npy"))
 
     def lock(self) -> AbstractContextManager:
@@ -67,14 +69,14 @@ class Journal:
         """
         try:
             self.place.mkdir(parents=True, exist_ok=True)
-            return FileLock(_no_link(self.place / "lock")).acquire(timeout=0)
+            return FileLock(no_link(self.place / "lock")).acquire(timeout=0)
         except Timeout as error:
-            raise RuntimeError(f"another process is writing to {self.place}: try again when it has finished") from error
+            raise RuntimeError(f"another process is writing to {self.name}: try again when it has finished") from error
         except OSError as error:
-            raise PermissionError(
-                f"the index can't be written to {self.place} ({error.strerror or error}): "
-                "name another place with index_folder"
-            ) from error
+            message = (
+                f"the index can't be written to {self.name} ({reason(error)}): name another place with index_folder"
+            )
+            raise PermissionError(message) from error
 
     def identity(self) -> str | None:
         """Read the id in ``about.json``; None if there is none yet.
@@ -82,7 +84,7 @@ class Journal:
         Raises:
             ValueError: the index is of another format, or the file is damaged.
         """
-        if not (content := _read(self._about)):
+        if not (content := read(self._about)):
             return None
         try:
             found = json.loads(content)
@@ -91,29 +93,31 @@ class Journal:
             found, identity, made = {}, None, FORMAT
         if made != FORMAT:
             raise ValueError(
-                f"{self.place} is an index of format {made}, and this version has format {FORMAT}; it is left as it "
+                f"{self.name} is an index of format {made}, and this version has format {FORMAT}; it is left as it "
                 "is: delete that folder, or name another place with index_folder, then call update()"
             )
         if found != self._made_by or not isinstance(identity, str):
-            raise ValueError(f"{self._about} is damaged: delete this file, then call update(), which writes it anew")
+            raise ValueError(
+                f"{printable(self._about)} is damaged: delete this file, then call update(), which writes it anew"
+            )
         return identity
 
     def renew_identity(self) -> str:
         """Write ``about.json`` with another random id, and give the id."""
         identity, new = uuid.uuid4().hex, self._about.with_suffix(".new")
         about = {"format": FORMAT, "id": identity, **self._made_by}
-        _no_link(new).unlink(missing_ok=True)
-        _write(new, {0: json.dumps(about, indent=1).encode() + b"\n"})
+        no_link(new).unlink(missing_ok=True)
+        write(new, {0: json.dumps(about, indent=1).encode() + b"\n"})
         new.replace(self._about)
         return identity
 
     def read_line(self, end: int, length: int) -> bytes:
         """Read the line of the log that ends at byte ``end``, as it is now."""
-        return _read(self._log, end - length, length)
+        return read(self._log, end - length, length)
 
     def read(self, end: End) -> tuple[list[Batch], np.ndarray, str | None]:
         """Read and check what stands behind ``end``: its whole batches, their rows ``(n, d)``, and what is damaged."""
-        log = _read(self._log, end.bytes)
+        log = read(self._log, end.bytes)
         lines = [line for line in io.BytesIO(log) if line.endswith(b"\n")]
         said = [self._parsed(line) for line in lines]
         rows = self._read_rows(end.rows, sum(batch["rows"] for batch in said if batch))
@@ -121,10 +125,10 @@ class Journal:
         start = end.rows
         for line, batch in zip(lines, said, strict=True):
             if not batch or not _is_sound(batch, end.rows):
-                return batches, rows[: end.rows - start], f"{self._log} is damaged at byte {end.bytes}"
+                return batches, rows[: end.rows - start], f"{printable(self._log)} is damaged at byte {end.bytes}"
             new = rows[end.rows - start :][: batch["rows"]]
             if len(new) < batch["rows"] or zlib.crc32(new.tobytes()) != batch["rows_crc32"]:
-                return batches, rows[: end.rows - start], f"{self._features} is damaged at row {end.rows}"
+                return batches, rows[: end.rows - start], f"{printable(self._features)} is damaged at row {end.rows}"
             end = End(end.bytes + len(line), end.rows + len(new))
             batches.append(Batch(line, batch["records"], end))
         return batches, rows, None
@@ -135,12 +139,12 @@ class Journal:
             self._write_rows(rows, end.rows)
         batch = {"records": records, "rows": len(rows), "rows_crc32": zlib.crc32(rows.tobytes())}
         text = json.dumps(batch).encode()[:-1]
-        _write(self._log, {end.bytes: text + CHECK + self._checksum(text)})
+        write(self._log, {end.bytes: text + CHECK + self._checksum(text)})
 
     def cut(self, end: End) -> None:
         """Drop what stands behind ``end``."""
         if self._log.exists():
-            _write(self._log, {}, end.bytes)
+            write(self._log, {}, end.bytes)
         if self._features.exists():
             self._write_rows(np.empty((0, self._size), dtype="<f4"), end.rows)
 
@@ -156,13 +160,13 @@ class Journal:
     def _read_rows(self, start: int, count: int) -> np.ndarray:
         """Read rows ``(count, d)``, fewer if there are not as many."""
         width = self._size * 4
-        content = _read(self._features, len(_header(0, self._size)) + start * width, count * width)
+        content = read(self._features, len(_header(0, self._size)) + start * width, count * width)
         return np.frombuffer(content, dtype="<f4", count=len(content) // width * self._size).reshape(-1, self._size)
 
     def _write_rows(self, rows: np.ndarray, start: int) -> None:
         """Write rows, and a header that counts all up to them."""
         header = _header(start + len(rows), self._size)
-        _write(self._features, {0: header, len(header) + start * self._size * 4: rows.tobytes()})
+        write(self._features, {0: header, len(header) + start * self._size * 4: rows.tobytes()})
 
 
 def _header(rows: int, size: int) -> bytes:
@@ -176,36 +180,5 @@ def _is_sound(batch: Record, rows: int) -> bool:
     """Say whether the records of a batch stay inside the folder, and inside the ``rows`` before it and its own."""
     paths = [PurePath(record["path"]) for record in batch["records"]]
     numbers = [record["row"] for record in batch["records"] if "row" in record]
-    if any(path.anchor or ".." in path.parts for path in paths):
-        return False
-    return all(0 <= number < rows + batch["rows"] for number in numbers)
-
-
-def _read(path: Path, start: int = 0, size: int = -1) -> bytes:
-    """Read a part of a file; nothing if there is no such file."""
-    try:
-        with path.open("rb") as file:
-            file.seek(start)
-            return file.read(size)
-    except (FileNotFoundError, NotADirectoryError):
-        return b""
-    except OSError as error:
-        raise type(error)(f"{path} can't be read now ({error.strerror}): nothing was changed; try again") from error
-
-
-def _write(path: Path, parts: dict[int, bytes], end: int | None = None) -> None:
-    """Write each part at its place, cut the file at ``end``, and wait until all is on the disk."""
-    with _no_link(path).open("r+b" if path.exists() else "w+b") as file:
-        for start, content in parts.items():
-            file.seek(start)
-            file.write(content)
-        if end is not None:
-            file.truncate(end)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _no_link(path: Path) -> Path:
-    if path.is_symlink():
-        raise PermissionError(f"{path} is a symbolic link, and nothing is written through one: delete it")
-    return path
+    inside = not any(path.anchor or ".." in path.parts for path in paths)
+    return inside and all(0 <= number < rows + batch["rows"] for number in numbers)

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from helpers.checkpoint import read_state_dict, remember_file
+from helpers.checks import path_of, printable, reason, shown
 from helpers.openai import CLIP, OFFICIAL_URLS, build_model, clip_preprocess, fetch
 
 TINY_PATH = Path(__file__).parent / "weights" / "tiny.pt"
@@ -101,7 +102,8 @@ def load(
         ``(3, resolution, resolution)`` float32 tensor.
 
     Raises:
-        ValueError: the name or the precision is unknown, the device does not exist, or the file is no checkpoint.
+        ValueError: the name or the precision is unknown, the device does not exist, or the file is no checkpoint, is
+            damaged, or holds a number that is not finite.
         ConnectionError: an official model is not on this machine and can't be fetched.
     """
     device = _checked_device(device)
@@ -113,14 +115,14 @@ def load(
         )
     precision = precision or ("float16" if device.type == "cuda" else "float32")
     if precision not in PRECISIONS:
-        raise ValueError(f"no such precision: {precision!r}; use {', '.join(map(repr, PRECISIONS))}")
-    name = str(name)
+        raise ValueError(f"no such precision: {shown(precision)}; use {', '.join(map(repr, PRECISIONS))}")
+    name, root = str(name), download_root and path_of("download_root", download_root)
     embedded = {"tiny": (TINY_PATH, TINY_SHA256), "tiny-vit": (VIT_PATH, VIT_SHA256)}
     if name in embedded:
         path, _ = embedded[name]
     elif name in OFFICIAL_URLS:
-        path = fetch(name, next(i.download_mib for i in available_models() if i.name == name), download_root)
-    elif Path(name).is_file():
+        path = fetch(name, next(i.download_mib for i in available_models() if i.name == name), root)
+    elif _is_file(name):
         path = Path(name)
     else:
         raise ValueError(_unknown_name(name))
@@ -158,22 +160,31 @@ def _set_precision(model: CLIP, precision: torch.dtype) -> None:
 def _warm_up(model: CLIP, device: torch.device) -> None:
     """Let torch fetch its kernels and its memory."""
     resolution = model.visual.input_resolution
+    tokens = clip.tokenize(["a picture of a cat"] * 16, context_length=model.context_length, truncate=True)
     with torch.inference_mode():
         model.encode_image(torch.zeros(16, 3, resolution, resolution, device=device)).cpu()
-        model.encode_text(clip.tokenize(["a picture of a cat"] * 16).to(device)).cpu()
+        model.encode_text(tokens.to(device)).cpu()
 
 
 def _checked_device(device: str | torch.device | None) -> torch.device:
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        device = torch.device(device)
-    except RuntimeError as error:
-        raise ValueError(f"no such device: {device!r}; use 'cpu', 'cuda' or 'mps'") from error
-    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not present.get(device.type, True):
-        raise ValueError(f"this machine has no {device.type!r} device; use device='cpu'")
-    return device
+        found = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"no such device: {shown(device)}; use 'cpu', 'cuda' or 'mps'") from error
+    try:
+        torch.zeros(1, device=found).item()
+    except Exception as error:  # of many kinds: torch was built without it, it is not there, it has no numbers
+        raise ValueError(f"this machine has no {str(found)!r} device; use device='cpu' ({reason(error)})") from error
+    return found
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except OSError:  # such as a name that is too long for a file
+        return False
 
 
 def _unknown_name(name: str) -> str:
@@ -181,7 +192,7 @@ def _unknown_name(name: str) -> str:
     by_lower = {known.lower(): known for known in names}
     nearest = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.4)
     hint = f"; did you mean {by_lower[nearest[0]]!r}?" if nearest else ""
-    return f"no model or file is called {name!r}{hint} The names are: {', '.join(names)}"
+    return f"no model or file is called {shown(name)}{hint} The names are: {', '.join(names)}"
 
 
 def _build(path: Path) -> CLIP:
@@ -191,11 +202,16 @@ def _build(path: Path) -> CLIP:
         if "visual.proj" in state_dict and "text_projection" not in state_dict:  # a picture side that shares our texts
             tiny = torch.load(TINY_PATH, map_location="cpu", weights_only=True)
             state_dict = {k: v for k, v in tiny.items() if not k.startswith("visual.")} | state_dict
-        model = build_model(state_dict).float()
+        with torch.device("meta"), warnings.catch_warnings(action="ignore"):  # its shapes first, at no cost of memory
+            build_model(dict(state_dict))
+        model = build_model(dict(state_dict)).float()
         model.load_state_dict(state_dict)  # again: build_model rounded the numbers to 16 bits
-        return model
     except KeyError as error:
-        raise ValueError(f"{path} holds no CLIP state dict: it lacks {error}") from error
+        raise ValueError(f"{printable(path)} holds no CLIP state dict: it lacks {shown(error.args[0])}") from error
     except Exception as error:
-        reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
-        raise ValueError(f"{path} is not a readable CLIP checkpoint: {reason}") from error
+        why = "it is empty or ends too early" if isinstance(error, EOFError) else reason(error)
+        raise ValueError(f"{printable(path)} is not a readable CLIP checkpoint: {why}") from error
+    for name, tensor in model.state_dict().items():
+        if not tensor.isfinite().all():
+            raise ValueError(f"{printable(path)} is damaged: {name} holds numbers that are not finite")
+    return model

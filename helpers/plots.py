@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from helpers.checks import finite, numbers, printable, strings
 from helpers.images import ImageSource, open_image
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ COLUMN_INCHES = {6: 1.3, 12: 0.5}  # for up to so many columns
 ROW_INCHES = MANY_COLUMN_INCHES = 0.36  # beyond, cells are square and too small for numbers
 MANY_LABEL_SIZE = 14  # in points: such a wide figure is shown smaller than it is
 PICTURE_WIDTH, PICTURE_HEIGHT, PICTURE_GAP = 0.94, 1.5, 0.1  # of the column's width; the height at most
+PICTURE_PIXELS = 400  # is sharp at 300 dots an inch
+LONGEST_LABEL = 100
 DARK = 0.43  # below this part of viridis, white is read more easily than black
 
 
@@ -32,17 +35,21 @@ def plot_similarity(similarity: np.ndarray, texts: Sequence[str], images: Sequen
         The matplotlib axes of a new figure; ``axes.figure.savefig(path)`` saves it.
 
     Raises:
-        ValueError: the shape does not fit the number of texts and images.
+        ImageError: a picture can't be read.
+        TypeError: these are no numbers, or a label is no string.
+        ValueError: the shape does not fit the number of texts and images, there are none, or a number is not finite.
     """
     import matplotlib.pyplot as plt  # here, because it doubles the time to import helpers
 
-    similarity = np.asarray(similarity)
+    similarity, texts = finite("similarity", similarity), strings("text", texts)
+    if not similarity.size:
+        raise ValueError(f"similarity has shape {similarity.shape}: there is nothing to draw")
     if similarity.shape != (len(texts), len(images)):
         raise ValueError(
             f"similarity has shape {similarity.shape}, but there are {len(texts)} texts and {len(images)} images"
         )
     column = next((width for most, width in COLUMN_INCHES.items() if len(images) <= most), MANY_COLUMN_INCHES)
-    pictures = [open_image(image) for image in images]
+    pictures = [_small(image) for image in images]
     tallest = max((PICTURE_WIDTH * picture.height / picture.width for picture in pictures), default=PICTURE_HEIGHT)
     top_height = min(tallest, PICTURE_HEIGHT) + PICTURE_GAP
     heights = (column * top_height, ROW_INCHES * len(texts))
@@ -50,7 +57,8 @@ def plot_similarity(similarity: np.ndarray, texts: Sequence[str], images: Sequen
         nrows=2, figsize=(column * len(images), sum(heights)), height_ratios=heights, gridspec_kw={"hspace": 0}
     )
     heatmap = axes.imshow(similarity, cmap="viridis", aspect="auto")
-    axes.set_yticks(range(len(texts)), texts)
+    labels = [printable(text[:LONGEST_LABEL]) for text in texts]
+    axes.set_yticks(range(len(texts)), labels, parse_math=False)  # a dollar is a dollar
     axes.tick_params(bottom=False, labelbottom=False, left=False)
     axes.spines[:].set_visible(False)
     if len(images) <= max(COLUMN_INCHES):
@@ -75,16 +83,19 @@ def plot_occlusion(image: ImageSource, occlusion_map: np.ndarray, axes: "Axes | 
         The matplotlib axes. Bright yellow is the largest drop, dark blue the smallest; the bar tells the numbers.
 
     Raises:
-        ValueError: the map does not have the shape of the picture.
+        ImageError: this is no picture that can be read.
+        TypeError: the map holds no numbers.
+        ValueError: the map does not have the shape of the picture, or holds a number that is not finite.
     """
     import matplotlib.pyplot as plt  # here, because it doubles the time to import helpers
 
-    image = open_image(image)
+    image, occlusion_map = open_image(image), numbers("occlusion_map", occlusion_map, 3)
     if np.shape(occlusion_map) != (image.height, image.width):
         raise ValueError(
             f"the map has shape {np.shape(occlusion_map)}, but the picture ({image.height}, {image.width}); "
             "give one map, such as occlusion_maps(…)[0], and the picture that it was made of"
         )
+    finite("occlusion_map", occlusion_map)
     if axes is None:
         axes = plt.figure().add_subplot()
     axes.imshow(image.convert("L"), cmap="gray", vmin=0, vmax=255)
@@ -99,6 +110,13 @@ def _write_numbers(axes: "Axes", similarity: np.ndarray) -> None:
     for (i, j), value in np.ndenumerate(similarity):
         colour = "white" if value - low <= DARK * (high - low) else "black"
         axes.text(j, i, f"{value.round(2) + 0.0:.2f}", ha="center", va="center", color=colour, size=9)
+
+
+def _small(source: ImageSource) -> Image.Image:
+    """Open a picture no larger than it is drawn, so that many large ones fit into memory."""
+    image = open_image(source, enough=PICTURE_PIXELS)
+    image.thumbnail((PICTURE_PIXELS, PICTURE_PIXELS))
+    return image
 
 
 def _lay_pictures(axes: "Axes", pictures: Sequence[Image.Image], top_height: float) -> None:

@@ -12,9 +12,11 @@ import numpy as np
 from PIL import Image
 
 from helpers.checkpoint import weights_sha256
+from helpers.checks import number, path_of, printable, whole
 from helpers.compare import normalize, top_k
 from helpers.encode import encode_images, encode_texts, progress_bar, rows_or_errors
 from helpers.folder import encode_new, walk
+from helpers.forward import feature_size
 from helpers.images import ImageSource, open_image
 from helpers.journal import Record
 from helpers.openai import CLIP
@@ -73,14 +75,15 @@ class FolderIndex:
             exact: as in `encode_images`.
 
         Raises:
-            ValueError: there is no such folder, ``batch_size`` is less than 1, or the index is of another format.
+            TypeError: an argument is of another kind.
+            ValueError: there is no such folder, ``batch_size`` is less than 1, the model is in training mode, or the
+                index is of another format.
         """
-        if batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
-        self.folder = _existing(Path(folder).absolute())
-        self.model, self.preprocess, self.batch_size, self.exact = model, preprocess, batch_size, exact
+        self.folder = _existing(path_of("folder", folder).absolute())
+        self.model, self.preprocess, self.exact = model, preprocess, exact
+        self.batch_size, size = whole("batch_size", batch_size), feature_size(model)
         made_by = _made_by(model, preprocess, exact)
-        self.store = FeatureStore(_place(self.folder, index_folder, made_by), made_by, model.text_projection.shape[1])
+        self.store = FeatureStore(_place(self.folder, index_folder, made_by), made_by, size)
 
     @property
     def broken(self) -> dict[str, str]:
@@ -139,17 +142,17 @@ class FolderIndex:
             The best first; of equal scores, the path that is first in the alphabet.
 
         Raises:
+            TypeError: an argument is of another kind.
             ValueError: neither text nor picture is given, ``k`` is less than 1, or the index is empty or damaged.
             ImageError: the picture can't be read.
         """
-        if k < 1:
-            raise ValueError(f"k is {k}; it must be at least 1")
+        k, above = whole("k", k), None if above is None else number("above", above)
         self.store.catch_up()
         if self.store.damage:
             raise ValueError(f"{self.store.damage}: call update(), which encodes anew what is lost")
         paths, rows = self.store.searchable()
         if not paths:
-            raise ValueError(f"no picture of {self.folder} is in the index: call update() first")
+            raise ValueError(f"no picture of {printable(self.folder)} is in the index: call update() first")
         k = min(k, len(paths))
         scores = (self.store.features @ self._query(text, picture))[rows]
         near = np.flatnonzero(scores >= np.partition(scores, -k)[-k])
@@ -169,7 +172,7 @@ class FolderIndex:
 
 def _existing(folder: Path) -> Path:
     if not folder.is_dir():
-        raise ValueError(f"no such folder: {folder}")
+        raise ValueError(f"no such folder: {printable(folder)}")
     return folder
 
 
@@ -177,7 +180,9 @@ def _place(folder: Path, index_folder: str | PathLike | None, made_by: Record) -
     """Choose where an index lives: below the folder or elsewhere, by what its features depend on."""
     home = folder / ".clip-index"
     if index_folder is not None:
-        home = Path(index_folder).absolute() / f"{folder.name}-{_sha256(bytes(folder.resolve()))[:8]}"
+        home = (
+            path_of("index_folder", index_folder).absolute() / f"{folder.name}-{_sha256(bytes(folder.resolve()))[:8]}"
+        )
     key = f"{made_by['model_sha256'][:12]}-{made_by['precision']}-{made_by['preprocess_sha256'][:12]}"
     return home / (key if made_by["decoding"] == "reduced" else f"{key}-exact")
 

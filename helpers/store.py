@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from helpers.checks import printable
 from helpers.journal import End, Journal, Record
 
 
@@ -139,7 +140,9 @@ class FeatureStore:
             RuntimeError: the store was deleted or replaced meanwhile.
         """
         if self._journal.identity() != self._identity:
-            raise RuntimeError(f"{self.place} was deleted or replaced while it was written: call update() again")
+            raise RuntimeError(
+                f"{printable(self.place)} was deleted or replaced while it was written: call update() again"
+            )
         new = {digest: self._end.rows + i for i, digest in enumerate(features)}
         for record in records:
             digest = record.get("sha256")
@@ -154,4 +157,5 @@ class FeatureStore:
 
 def _known(record: Record) -> Known:
     stamp = Stamp(*(record[part] for part in Stamp._fields)) if "size" in record else None
-    return Known(stamp, record.get("row"), record.get("error"))
+    error = record.get("error")
+    return Known(stamp, record.get("row"), error and printable(error))

@@ -8,6 +8,8 @@ from typing import TypeVar
 
 import torch
 
+from helpers.checks import whole
+
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 
@@ -52,11 +54,10 @@ def batches(items: Iterable[Piece], size: int) -> Iterator[list[Piece]]:
     """Cut items into batches of ``size``; the last one may be shorter.
 
     Raises:
+        TypeError: ``size`` is no whole number.
         ValueError: ``size`` is less than 1.
     """
-    if size < 1:
-        raise ValueError(f"batch_size is {size}; it must be at least 1")
-    items = iter(items)
+    size, items = whole("batch_size", size), iter(items)
     while batch := list(islice(items, size)):
         yield batch
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from helpers.checks import shown, strings
 from helpers.compare import normalize
 from helpers.encode import encode_texts
 from helpers.openai import CLIP
@@ -46,11 +47,10 @@ def zero_shot_classifier(
         ``(classes, d)`` float32, every row of length 1, in the order of the names.
 
     Raises:
-        TypeError: a name is no string.
+        TypeError: a name or a template is no string.
         ValueError: there is no name or no template, a template lacks ``{}``, or a prompt is too long.
     """
-    class_names = [class_names] if isinstance(class_names, str) else list(class_names)
-    templates = [templates] if isinstance(templates, str) else list(templates)
+    class_names, templates = strings("class name", class_names), strings("template", templates)
     _check(class_names, templates)
     prompts = [template.replace(PLACE, name) for name in class_names for template in templates]
     features = normalize(encode_texts(model, prompts, progress=progress))
@@ -62,9 +62,6 @@ def _check(class_names: list[str], templates: list[str]) -> None:
         raise ValueError("there are no class names; give at least one")
     if not templates:
         raise ValueError('there are no templates; give at least one, such as "a photo of a {}."')
-    for name in class_names:
-        if not isinstance(name, str):
-            raise TypeError(f"a class is called {name!r}, a {type(name).__name__}; a name must be a string")
     for template in templates:
         if PLACE not in template:
-            raise ValueError(f'the template {template!r} has no place for the name; write "{{}}" where it goes')
+            raise ValueError(f'the template {shown(template)} has no place for the name; write "{{}}" where it goes')

@@ -291,6 +291,11 @@ def test_warm_up_encodes_once_before_the_first_batch(monkeypatch):
     assert calls == ["encode_image", "encode_text"]
 
 
+def test_a_model_of_another_context_length_is_warmed_up_too(tmp_path):
+    torch.save(CLIP(32, 64, 1, 64, 32, 5, 49408, 64, 1, 1).state_dict(), tmp_path / "short.pt")
+    assert helpers.load(tmp_path / "short.pt", warm_up=True)[0].context_length == 5
+
+
 @pytest.mark.parametrize(("flags", "emulated"), [("fpu avx2 fma", True), ("avx512f avx512_bf16", False)])
 def test_bfloat16_on_a_processor_without_it_is_warned_of(flags, emulated, monkeypatch, tmp_path, recwarn):
     (tmp_path / "cpuinfo").write_text(f"model name : AMD EPYC\nflags : {flags}\n")

@@ -8,8 +8,8 @@ from tests.conftest import ROOT
 
 HELPERS = ROOT / "helpers"
 ORDER = (
-    "openai checkpoint models images threads forward encode compare plots zeroshot explain patches contrast pairs "
-    "trainer tune journal store folder search drawings lessons exercises"
+    "checks files openai checkpoint models images threads forward tokens encode compare plots zeroshot explain "
+    "patches contrast pairs trainer tune journal store folder search drawings lessons exercises"
 ).split()
 
 

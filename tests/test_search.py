@@ -161,6 +161,12 @@ def test_equal_files_are_encoded_once_and_all_found_in_order(folder, tiny, batch
     assert names(index.search(picture=IMAGES / "dog.png", k=1)) == ["a copy"]
 
 
+@pytest.mark.parametrize("suffix", ["jfif", "JPE", "jpg", "JPEG"])
+def test_every_usual_name_of_a_jpeg_is_found(tmp_path, tiny, suffix):
+    (tmp_path / f"a.{suffix}").write_bytes((IMAGES / "maze1.jpeg").read_bytes())
+    assert helpers.FolderIndex(tmp_path, *tiny).update().encoded == 1
+
+
 def test_hidden_files_and_other_files_are_left_out(folder, index):
     (folder / ".thumbnails").mkdir()
     copy("tree", folder / ".thumbnails" / "tree.png")

@@ -76,5 +76,5 @@ def test_bad_names_and_templates_are_told(random_vit, names, templates, message)
 
 
 def test_a_name_that_is_no_string_is_told(random_vit):
-    with pytest.raises(TypeError, match="a class is called 7, a int; a name must be a string"):
+    with pytest.raises(TypeError, match="class name 1 is 7, a int; a class name must be a string"):
         helpers.zero_shot_classifier(random_vit, ["cat", 7], TEMPLATES)

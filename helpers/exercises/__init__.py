@@ -7,6 +7,8 @@ returns None, or a sentence that tells what is wrong without giving the answer a
 from dataclasses import dataclass
 from importlib import import_module
 
+from helpers.checks import shown
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -35,13 +37,19 @@ def check(exercise: str, answer: object, *context: object) -> Verdict:
 
     Returns:
         A verdict, which shows itself as one line.
+
+    Raises:
+        ValueError: there is no such exercise.
     """
     if answer is ...:
         return Verdict(False, f"exercise {exercise}: put your answer in place of the dots, and run the cell again")
-    lesson, number = exercise.split(".")
-    checks = import_module(f"helpers.exercises.lesson{int(lesson):02}")
     try:
-        problem = getattr(checks, f"exercise_{number}")(answer, *context)
+        lesson, number = exercise.split(".")
+        tell = getattr(import_module(f"helpers.exercises.lesson{int(lesson):02}"), f"exercise_{number}")
+    except (AttributeError, ModuleNotFoundError, ValueError) as error:
+        raise ValueError(f"no such exercise: {shown(exercise)}; give lesson and number, such as '6.2'") from error
+    try:
+        problem = tell(answer, *context)
     except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         problem = f"a {type(answer).__name__} like yours can't be checked: {error}"
     return Verdict(not problem, f"exercise {exercise}: " + (f"not yet. {problem}" if problem else "right!"))
