@@ -1,4 +1,5 @@
 # make run   compare two pictures with four texts (needs no network once installed)
+# make check  say whether this machine can run the course, and what mends it where it can't
 # make test  every unit test, every lesson
 # make portable  every lesson as another processor would compute it
 # make lab   open the lessons in JupyterLab
@@ -14,10 +15,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: run test portable lab lessons address api bench tiny
+.PHONY: run check test portable lab lessons address api bench tiny
 
 run: $(READY)
 	$(BIN)/python example.py
+
+check: $(READY)
+	$(BIN)/python -m helpers check
 
 test: $(READY)
 	$(BIN)/ruff check .
