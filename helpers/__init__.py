@@ -2,20 +2,24 @@
 
 import sys
 
-from helpers.installation import misfits, preflight
+from helpers.commands.packages import misfits, preflight
 
-if sys.argv[:1] != ["-m"]:  # so `python -m helpers check` can speak where what follows can't be imported
+_AS_COMMAND = sys.argv[:1] == ["-m"] and "helpers" in getattr(sys, "orig_argv", ["helpers"])  # `python -m helpers …`
+if not _AS_COMMAND:  # which can speak where what follows can't be imported
     try:
         from helpers import drawings
         from helpers.compare import cosine_similarity, normalize, probabilities, top_k
+        from helpers.contrast import contrastive_loss
         from helpers.encode import encode_images, encode_texts
         from helpers.exercises import check
         from helpers.explain import occlusion_maps, word_drops
         from helpers.images import ImageError, open_image
         from helpers.lessons import observe
         from helpers.models import ModelInfo, available_models, load
+        from helpers.patches import patch_similarity
         from helpers.plots import plot_occlusion, plot_similarity
         from helpers.search import FolderIndex
+        from helpers.tune import fine_tune, mix_weights
         from helpers.zeroshot import PROMPT_TEMPLATES, zero_shot_classifier
     except Exception as error:
         error.add_note("\n".join(map(str, misfits())) or "`python -m helpers check` says what is wrong")
@@ -39,7 +43,11 @@ __all__ = [
     "FolderIndex",
     "occlusion_maps",
     "word_drops",
+    "patch_similarity",
     "plot_occlusion",
+    "contrastive_loss",
+    "fine_tune",
+    "mix_weights",
     "drawings",
     "observe",
     "check",

@@ -1,10 +1,12 @@
-"""Read the tensors of a checkpoint. A file that is only opened never acts: no code in it is run."""
+"""Read and write the tensors of a checkpoint. A file that is only opened never acts: no code in it is run."""
 
 import hashlib
 import io
 import math
+import os
 import pickle
 import re
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -46,7 +48,8 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
             if names:
                 return _tensors(archive, names[0].removesuffix("/constants.pkl"))
     try:
-        state_dict = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # of what it can't read it also warns
+            state_dict = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:  # its message advises to run the code
         raise ValueError("it holds more than tensors, and no code in it is run: save model.state_dict()") from error
     if not isinstance(state_dict, dict):
@@ -57,6 +60,17 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
         if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
             raise ValueError(f"its {shown(name)} of {tuple(tensor.shape)} is larger than the file")
     return state_dict
+
+
+def write_whole(path: Path, content: dict) -> None:
+    """Write a file so that a kill leaves the old one or the new one, whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_suffix(".new")
+    with new.open("wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
 
 
 def remember_file(model: CLIP, sha256: str) -> None:

@@ -73,12 +73,12 @@ def probabilities(similarity: np.ndarray, logit_scale: float = 100.0, axis: int 
         TypeError: these are no numbers.
         ValueError: one is not finite, or there is nothing to choose from along ``axis``.
     """
-    similarity = finite("similarity", similarity)
+    similarity = numbers("similarity", similarity)
     if not -similarity.ndim <= whole("axis", axis, -2) < similarity.ndim or not similarity.shape[axis]:
         raise ValueError(f"axis is {axis}; similarity of shape {similarity.shape} has no candidates along it")
-    logits = number("logit_scale", logit_scale) * similarity.astype(np.float32, copy=False)
+    logits = finite("similarity", number("logit_scale", logit_scale) * similarity.astype(np.float64))
     weights = np.exp(logits - logits.max(axis=axis, keepdims=True))
-    return weights / weights.sum(axis=axis, keepdims=True)
+    return (weights / weights.sum(axis=axis, keepdims=True)).astype(np.float32)
 
 
 def top_k(similarity: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

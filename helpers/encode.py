@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sized
-from itertools import chain, islice, tee
+from itertools import chain
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from helpers.checks import shown, strings
 from helpers.forward import feature_size, image_features, text_features
 from helpers.images import ImageError, ImageSource, cut_strip, is_source, open_image
 from helpers.openai import CLIP
-from helpers.threads import batches, in_threads, share_out
+from helpers.threads import batches, in_shares, in_threads, share_out
 from helpers.tokens import tokenize
 
 SECONDS_BEFORE_BAR = 2
@@ -41,10 +41,10 @@ def encode_images(
         progress: show a bar when the work takes longer than two seconds.
         exact: open large JPEG files at their full size. By default they are decoded at a half, a quarter or an
             eighth of it, as long as three times the model's resolution is left: with 12 megapixels, in a quarter of
-            the time. A photograph's row moves by less than a cosine of 0.001, grain included. What is nearly flat
-            once it is small may move further: with `tiny`, pages of the finest print and noise on plain grey by
-            0.005, interlaced video by 0.007, and stripes or chequers of a few pixels anywhere, for all that is left
-            of them is rounding. Such pictures want ``exact=True``.
+            the time. A photograph's row moves by less than a cosine of 0.001, its grain included. What is nearly flat
+            once it is small moves further. Measured with `tiny`: pages of fine print and noise on plain grey by 0.01,
+            interlaced video by 0.02. Of stripes a few pixels wide all that is left is rounding, and a row moves
+            anywhere. Such pictures want ``exact=True``.
 
     Returns:
         ``(n, d)`` float32, not normalized, in the order given.
@@ -94,6 +94,28 @@ def rows_or_errors(
         A row depends on what else is in its batch by rounding alone, and not on any other batch.
     """
     device = next(model.parameters()).device
+    read = pixels_or_errors(model, preprocess, exact)
+
+    def encode(inputs: list) -> list:
+        pixels = [found for found in inputs if not isinstance(found, ImageError)]
+        if not pixels:
+            return inputs
+        with torch.inference_mode():
+            rows = iter(image_features(model, torch.stack(pixels).to(device)).float().cpu().numpy())
+        return [found if isinstance(found, ImageError) else next(rows) for found in inputs]
+
+    def work(piece: list[ImageSource]) -> list:
+        inputs = read(piece)
+        return encode(inputs) if device.type == "cpu" else inputs
+
+    for found in in_shares(work, sources):
+        yield found if device.type == "cpu" else encode(found)
+
+
+def pixels_or_errors(
+    model: CLIP, preprocess: Callable, exact: bool = False
+) -> Callable[[list[ImageSource]], list[torch.Tensor | ImageError]]:
+    """Make the function that opens and preprocesses pictures: ``(3, resolution, resolution)`` each, or the reason."""
     resolution = getattr(getattr(model, "visual", None), "input_resolution", None)
     enough = None if exact or resolution is None else 3 * resolution
     if not callable(preprocess):
@@ -113,23 +135,7 @@ def rows_or_errors(
             )
         return pixels
 
-    def encode(inputs: list) -> list:
-        pixels = [found for found in inputs if not isinstance(found, ImageError)]
-        if not pixels:
-            return inputs
-        with torch.inference_mode():
-            rows = iter(image_features(model, torch.stack(pixels).to(device)).float().cpu().numpy())
-        return [found if isinstance(found, ImageError) else next(rows) for found in inputs]
-
-    def work(piece: list[ImageSource]) -> list:
-        inputs = list(map(read, piece))
-        return encode(inputs) if device.type == "cpu" else inputs
-
-    ahead, now = tee(sources)
-    results: Iterator = chain.from_iterable(in_threads(work, (piece for batch in ahead for piece in share_out(batch))))
-    for batch in now:
-        found = list(islice(results, len(batch)))
-        yield found if device.type == "cpu" else encode(found)
+    return lambda sources: list(map(read, sources))
 
 
 def encode_texts(

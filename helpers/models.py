@@ -16,7 +16,7 @@ from torch import nn
 from helpers.checkpoint import read_state_dict, remember_file
 from helpers.checks import path_of, printable, reason, shown
 from helpers.openai import CLIP, OFFICIAL_URLS, build_model, clip_preprocess, fetch
-from helpers.weights import TINY_PATH, TINY_SHA256
+from helpers.weights import TINY_PATH, TINY_SHA256, VIT_PATH, VIT_SHA256
 
 PRECISIONS = ("float32", "float16", "bfloat16")
 PROCESSOR = Path("/proc/cpuinfo")
@@ -37,8 +37,8 @@ class ModelInfo:
         sha256: checksum of that file.
 
     Sources: parameters, sizes and GFLOPs from open_clip's docs/model_profile.csv, accuracy from its
-    docs/openclip_results.csv, checksums from the addresses in clip/clip.py. The figures of `tiny` are
-    measured by this project (training/README.md).
+    docs/openclip_results.csv, checksums from the addresses in clip/clip.py. The figures of `tiny` and
+    `tiny-vit` are measured by this project (training/README.md).
     """
 
     name: str
@@ -65,10 +65,11 @@ _FIGURES = (
 
 
 def available_models() -> tuple[ModelInfo, ...]:
-    """List the models that `load` knows by name: `tiny` first, then OpenAI's nine."""
+    """List the models that `load` knows by name: `tiny` and `tiny-vit` first, then OpenAI's nine."""
     tiny = ModelInfo("tiny", 13.0, 384, 64, 0.3, None, 0, TINY_SHA256)
+    tiny_vit = ModelInfo("tiny-vit", 10.5, 384, 64, 0.6, None, 0, VIT_SHA256)
     official = (ModelInfo(*figures, OFFICIAL_URLS[figures[0]].split("/")[-2]) for figures in _FIGURES)
-    return (tiny, *official)
+    return (tiny, tiny_vit, *official)
 
 
 def load(
@@ -113,8 +114,9 @@ def load(
     if precision not in PRECISIONS:
         raise ValueError(f"no such precision: {shown(precision)}; use {', '.join(map(repr, PRECISIONS))}")
     name, root = str(name), download_root and path_of("download_root", download_root)
-    if name == "tiny":
-        path = TINY_PATH
+    embedded = {"tiny": (TINY_PATH, TINY_SHA256), "tiny-vit": (VIT_PATH, VIT_SHA256)}
+    if name in embedded:
+        path, _ = embedded[name]
     elif name in OFFICIAL_URLS:
         path = fetch(name, next(i.download_mib for i in available_models() if i.name == name), root)
     elif _is_file(name):
@@ -123,9 +125,9 @@ def load(
         raise ValueError(_unknown_name(name))
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    if name == "tiny" and sha256 != TINY_SHA256:
+    if name in embedded and sha256 != embedded[name][1]:
         raise ValueError(
-            f"{path} is damaged: its SHA-256 begins {sha256[:8]}, not {TINY_SHA256[:8]}; fetch the file again"
+            f"{path} is damaged: its SHA-256 begins {sha256[:8]}, not {embedded[name][1][:8]}; fetch the file again"
         )
     model = _build(path).to(device).eval()
     _set_precision(model, getattr(torch, precision))

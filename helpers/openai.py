@@ -16,11 +16,20 @@ from clip.clip import _MODELS as OFFICIAL_URLS
 from clip.clip import _download
 from clip.clip import _tokenizer as tokenizer
 from clip.clip import _transform as clip_preprocess
-from clip.model import CLIP, QuickGELU, ResidualAttentionBlock, Transformer, VisionTransformer, build_model
+from clip.model import (
+    CLIP,
+    AttentionPool2d,
+    QuickGELU,
+    ResidualAttentionBlock,
+    Transformer,
+    VisionTransformer,
+    build_model,
+)
 
 __all__ = [
     "CLIP",
     "OFFICIAL_URLS",
+    "AttentionPool2d",
     "QuickGELU",
     "ResidualAttentionBlock",
     "Transformer",

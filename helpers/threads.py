@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import chain, islice
+from itertools import chain, islice, tee
 from typing import TypeVar
 
 import torch
@@ -60,6 +60,22 @@ def batches(items: Iterable[Piece], size: int) -> Iterator[list[Piece]]:
     size, items = whole("batch_size", size), iter(items)
     while batch := list(islice(items, size)):
         yield batch
+
+
+def in_shares(function: Callable[[list[Piece]], list[Result]], groups: Iterable[list[Piece]]) -> Iterator[list[Result]]:
+    """Share each batch out among the threads, and give its results in order, while the threads go on with the next.
+
+    Args:
+        function: takes a piece of a batch and gives one result for each of its items.
+        groups: batches, read a batch or two ahead.
+
+    Yields:
+        For each batch, the results of its items.
+    """
+    ahead, now = tee(groups)
+    results = chain.from_iterable(in_threads(function, (piece for batch in ahead for piece in share_out(batch))))
+    for batch in now:
+        yield list(islice(results, len(batch)))
 
 
 def share_out(batch: list[Piece]) -> list[list[Piece]]:

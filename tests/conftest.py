@@ -1,5 +1,7 @@
 """What every test shares."""
 
+import multiprocessing
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,3 +36,12 @@ def random_vit():
         transformer_heads=1,
         transformer_layers=2,
     ).eval()
+
+
+@pytest.fixture(scope="session")
+def processes():
+    """Starts processes that have imported `helpers` already, and nothing else that takes memory."""
+    context = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
+    if sys.platform != "win32":
+        context.set_forkserver_preload(["helpers"])
+    return context

@@ -3,8 +3,9 @@
     python tests/portable.py [SEED ...]
 
 Other processors and other versions of torch round otherwise; that moves a feature by about a millionth. Here it is done
-on purpose, and harder: the weights of `tiny` are shaken, each multiplied by 1 + 1e-4 times a normal number, while torch
-uses the instructions of an old processor and one thread, or four threads. The saved outputs must come out all the same.
+on purpose, and harder: the weights of the embedded models are shaken, each multiplied by 1 + 1e-4 times a normal
+number, while torch uses the instructions of an old processor and one thread, or four threads. The saved outputs must
+come out all the same.
 Lessons 1 and 2 look at the file of `tiny` itself, so they run with the file as it is.
 """
 
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import torch
 
-from helpers.models import TINY_PATH
+from helpers.models import TINY_PATH, VIT_PATH
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 OLD_PROCESSOR = {
@@ -36,20 +37,25 @@ from pathlib import Path
 
 from helpers import models
 
-models.TINY_PATH, models.TINY_SHA256 = Path({path!r}), {checksum!r}
+models.TINY_PATH, models.TINY_SHA256 = Path({tiny[0]!r}), {tiny[1]!r}
+models.VIT_PATH, models.VIT_SHA256 = Path({vit[0]!r}), {vit[1]!r}
 """
 
 
 def shake(folder: Path, seed: int) -> None:
-    """Write shaken weights, and a profile of IPython that lets every kernel take them for `tiny`."""
+    """Write shaken weights, and a profile of IPython that lets every kernel take them for the embedded ones."""
     torch.manual_seed(seed)
-    weights = torch.load(TINY_PATH, weights_only=True)
-    path = folder / "tiny.pt"
-    torch.save({key: value.float() * (1 + SHAKE * torch.randn(value.shape)) for key, value in weights.items()}, path)
+    tiny, vit = (shake_file(path, folder / path.name) for path in (TINY_PATH, VIT_PATH))
     profile = folder / "profile_default" / "startup"
     profile.mkdir(parents=True)
-    checksum = hashlib.sha256(path.read_bytes()).hexdigest()
-    (profile / "shaken.py").write_text(START_UP.format(path=str(path), checksum=checksum))
+    (profile / "shaken.py").write_text(START_UP.format(tiny=tiny, vit=vit))
+
+
+def shake_file(path: Path, target: Path) -> tuple[str, str]:
+    """Write shaken weights of this file to another one, and give its path and its checksum."""
+    weights = torch.load(path, weights_only=True)
+    torch.save({key: value.float() * (1 + SHAKE * torch.randn(value.shape)) for key, value in weights.items()}, target)
+    return str(target), hashlib.sha256(target.read_bytes()).hexdigest()
 
 
 def compare(lessons: list[Path], environment: dict[str, str]) -> bool:

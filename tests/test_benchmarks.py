@@ -2,13 +2,14 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from clip.model import VisionTransformer
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import photographs, report
+from benchmarks import photographs, planted, report
 
 
 @pytest.fixture(scope="module")
@@ -62,3 +63,12 @@ def test_photographs_differ_and_cost_what_photographs_cost(tmp_path):
     assert len(contents) == 21
     bits = 8 * sum(map(len, contents)) / 21 / (640 * 480)
     assert 1 < bits < 6  # per pixel, at JPEG quality 90
+
+
+@pytest.mark.parametrize("quarter", range(4))
+def test_a_planted_thing_lies_in_the_quarter_that_counts_as_a_hit(quarter):
+    ink = np.asarray(planted.plant(["cat"], [quarter], "white")).min(axis=2) < 250
+    assert ink.any()
+    assert not ink[~planted.inside(planted.SIDE, quarter)].any()
+    assert [planted.inside(rows, quarter).mean() for rows in (2, 8)] == [0.25, 0.25]
+    assert sum(planted.inside(7, quarter) for quarter in range(4)).tolist() == [[1] * 7] * 7

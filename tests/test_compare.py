@@ -103,3 +103,54 @@ def test_top_k_of_equal_scores_takes_the_lower_index():
 def test_top_k_says_what_k_may_be(k):
     with pytest.raises(ValueError, match=f"k is {k}; it must be between 1 and 7"):
         helpers.top_k(helpers.cosine_similarity(TEXTS, IMAGES), k)
+
+
+LAYOUTS = {
+    "as it is": lambda array: array,
+    "column by column": np.asfortranarray,
+    "every second": lambda array: np.repeat(np.repeat(array, 2, axis=0), 2, axis=1)[::2, ::2],
+    "backwards": lambda array: np.ascontiguousarray(array[::-1, ::-1])[::-1, ::-1],
+    "a list": lambda array: array.tolist(),
+    "a tensor": lambda array: torch.tensor(array.tolist(), dtype=torch.float64),
+    "big-endian": lambda array: array.astype(array.dtype.newbyteorder(">")),
+}
+KINDS = "bool int8 uint8 int16 uint16 int32 uint32 int64 uint64 float16 float32 float64 longdouble".split()
+VALUES = [0, 1, -1, 5e-23, 1e-30, 1e30, -1e38, 127, -128, 255, 32767, 65535, 2**31, 2**53]
+
+
+def odd_arrays():
+    """Every kind of number in every layout and many shapes, of random and of extreme values: a seeded thousand."""
+    random = np.random.default_rng(0)
+    for name in KINDS:
+        for layout, lay in LAYOUTS.items():
+            for shape in ((1, 1), (1, 5), (5, 1), (3, 4), (17, 9)):
+                for extreme in (False, True):
+                    values = random.choice(VALUES, shape) if extreme else random.normal(size=shape) * 100
+                    with np.errstate(all="ignore"):
+                        yield f"{name}, {layout}, {shape}, {extreme}", lay(values.astype(name))
+
+
+def test_odd_kinds_layouts_and_values_give_what_the_slow_way_gives():
+    tried = 0
+    for case, given in odd_arrays():
+        plain = np.asarray(given, dtype=np.float64)
+        k = 1 + tried % plain.shape[1]
+        if np.isfinite(plain).all():
+            for result, row in zip(helpers.top_k(given, k)[0], np.asarray(given).tolist(), strict=True):
+                assert result.tolist() == sorted(range(len(row)), key=lambda j, row=row: (-row[j], j))[:k], case
+            assert np.allclose(helpers.probabilities(given, 0.01).sum(axis=0), 1, atol=1e-5), case
+        else:
+            for call in (helpers.top_k, helpers.probabilities):
+                with pytest.raises(ValueError, match=r"similarity is -?(inf|nan) at \(\d+, \d+\)"):
+                    call(given, 1)
+        lengths = np.sqrt((plain**2).sum(axis=1, keepdims=True))
+        if np.isfinite(plain).all() and ((lengths > 1e-37) & (lengths < 3e38)).all():
+            units = helpers.normalize(given)
+            assert units.dtype == np.float32
+            assert np.allclose(units, plain / lengths, atol=1e-6), case
+            assert np.allclose(helpers.cosine_similarity(given, given), units @ units.T, atol=1e-5), case
+        else:
+            with pytest.raises(ValueError, match=r"row \d+ has length .*no direction"):
+                helpers.normalize(given)
+        tried += 1
+    assert tried == len(KINDS) * len(LAYOUTS) * 10

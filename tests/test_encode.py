@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from clip.clip import _transform
-from PIL import Image, PngImagePlugin
+from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 import helpers
 from helpers.encode import rows_or_errors
@@ -138,6 +138,11 @@ def test_what_is_no_text_is_named(tiny):
         helpers.encode_texts(tiny[0], ["cat", 7])
 
 
+def test_text_behind_an_end_token_is_not_lost_in_silence(tiny):
+    with pytest.raises(ValueError, match=r"text 1 is 'a cat <\|endoftext\|> a dog'; CLIP reads nothing behind"):
+        helpers.encode_texts(tiny[0], ["a cat", "a cat <|endoftext|> a dog"])
+
+
 @pytest.mark.parametrize("batch_size", [0, -1])
 def test_a_batch_has_at_least_one(tiny, batch_size):
     with pytest.raises(ValueError, match=f"batch_size is {batch_size}; it must be at least 1"):
@@ -165,6 +170,54 @@ def test_large_jpeg_files_may_be_opened_smaller_within_the_stated_distance(tiny,
     assert cosines.min() > 0.999 and cosines.max() < 1 - 1e-7
     expected = plain_images(*tiny, large_files[:3])
     assert np.abs(exact[:3] - expected).max() < 1e-5 * np.abs(expected).max()
+
+
+def page(side):
+    """Fill a page with the finest print."""
+    image = Image.new("RGB", (side, side), "white")
+    words = np.random.default_rng(0).choice(
+        "the quick brown fox jumps over a lazy dog at night".split(), (side // 16, 40)
+    )
+    for i, line in enumerate(words):
+        ImageDraw.Draw(image).text((40, 16 * i), " ".join(line), fill="black", font=ImageFont.load_default(12))
+    return image
+
+
+def grainy(image, level):
+    noise = np.random.default_rng(0).normal(0, level, (image.height, image.width, 1))
+    return Image.fromarray((np.asarray(image, dtype=float) + noise).clip(0, 255).astype(np.uint8))
+
+
+def interlaced(image):
+    pixels = np.array(image)
+    pixels[1::2] = 0
+    return Image.fromarray(pixels)
+
+
+def striped(side, width):
+    pixels = np.arange(side) / width % 1 < 0.5
+    return Image.fromarray(np.broadcast_to(pixels * np.uint8(255), (side, side)).copy())
+
+
+HARD = {  # the smallest cosine that the docstring of `encode_images` states, and the largest that shows its need
+    "a photograph": (lambda side: helpers.drawings.photograph(side, side, 0), 0.999, 1),
+    "a photograph with grain": (lambda side: grainy(helpers.drawings.photograph(side, side, 0), 20), 0.999, 1),
+    "fine print": (page, 0.99, 0.999),
+    "noise on grey": (lambda side: grainy(Image.new("RGB", (side, side), "grey"), 40), 0.99, 0.999),
+    "interlaced": (lambda side: interlaced(helpers.drawings.photograph(side, side, 0)), 0.98, 0.999),
+    "stripes": (lambda side: striped(side, 2.3), -1, 0.9),
+}
+
+
+@pytest.mark.parametrize("name", HARD)
+def test_hard_pictures_at_a_smaller_scale_move_as_far_as_is_said_and_not_at_all_when_exact(tiny, tmp_path, name):
+    draw, least, most = HARD[name]
+    file = tmp_path / "hard.jpg"
+    draw(2048).save(file, quality=92)
+    fast, exact = (helpers.normalize(helpers.encode_images(*tiny, file, exact=exact)) for exact in (False, True))
+    assert least < float((fast * exact).sum()) < most
+    expected = helpers.normalize(plain_images(*tiny, [file]))
+    assert float((exact * expected).sum()) > 1 - 1e-6
 
 
 def test_small_files_and_open_images_are_always_exact(tiny, large_files):

@@ -58,6 +58,10 @@ def test_own_pictures_texts_and_output(tmp_path):
         (["--model", "tyni"], "did you mean 'tiny'"),
         (["--texts", "maze " * 100], "text 0 has 102 tokens"),
         (["--output", "no-such-folder/heatmap.png"], "no-such-folder"),
+        (["--output", ""], "--output is '.'; give a file such as similarity.png"),
+        (["--output", "heatmap"], "--output is 'heatmap'; give a file such as similarity.png"),
+        (["--output", "heatmap.xyz"], "Format 'xyz' is not supported"),
+        (["\x1b[31m.png"], "no such picture: \\x1b[31m.png"),
     ],
 )
 def test_bad_input_gives_one_line_and_status_2(arguments, message, tmp_path):

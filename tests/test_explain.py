@@ -10,7 +10,8 @@ from clip.clip import _transform
 from PIL import Image
 
 import helpers
-from helpers import drawings
+from helpers import drawings, explain
+from tests.conftest import IMAGES
 
 GREY = (123, 117, 104)
 
@@ -99,6 +100,26 @@ def test_sizes_that_leave_gaps_are_refused(random_vit, noise):
         helpers.occlusion_maps(random_vit, _transform(32), noise, "a cat", patch=8, stride=9)
     with pytest.raises(helpers.ImageError, match=r"no such picture: nowhere.png"):
         helpers.occlusion_maps(random_vit, _transform(32), "nowhere.png", "a cat")
+
+
+def test_few_copies_of_a_large_picture_are_in_memory(tiny, monkeypatch):
+    sizes = []
+    encode = explain.encode_images
+
+    def watching(model, preprocess, images, batch_size, progress):
+        sizes.append(batch_size)
+        return encode(model, preprocess, images, batch_size, progress)
+
+    monkeypatch.setattr(explain, "encode_images", watching)
+    for image in (Image.new("RGB", (4000, 3000)), Image.new("RGB", (200, 100))):
+        helpers.occlusion_maps(*tiny, image, "a cat", patch=min(image.size))
+    assert sizes == [3, 64]  # of 12 megapixels, 3 copies of 48 MB
+
+
+def test_word_drops_takes_an_open_file(tiny):
+    with (IMAGES / "cat.png").open("rb") as file:
+        words, drops = helpers.word_drops(*tiny, file, "a cat")
+    assert np.array_equal(drops, helpers.word_drops(*tiny, IMAGES / "cat.png", "a cat")[1])
 
 
 def test_word_drops_agree_with_leaving_out_one_word_by_hand(random_vit, noise):

@@ -114,6 +114,13 @@ def test_every_exif_orientation_comes_out_upright(orientation):
     assert np.array_equal(np.asarray(found), upright)
 
 
+def test_what_is_upright_is_not_turned_again():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    once = helpers.open_image(stored(Image.new("RGB", (8, 4)), "JPEG", exif=exif))
+    assert once.size == helpers.open_image(once).size == (4, 8)
+
+
 def test_the_given_image_is_left_as_it_is():
     image = Image.new("RGBA", (4, 4), (0, 0, 0, 0))
     helpers.open_image(image)

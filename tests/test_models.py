@@ -32,9 +32,12 @@ ARCHITECTURES = {
 """As the papers and the checkpoints give them, in the order of CLIP's arguments."""
 
 
-def test_models_are_tiny_and_the_nine_of_clip():
+EMBEDDED = ("tiny", "tiny-vit")
+
+
+def test_models_are_the_embedded_two_and_the_nine_of_clip():
     names = [info.name for info in helpers.available_models()]
-    assert names == ["tiny", *clip.available_models()]
+    assert names == [*EMBEDDED, *clip.available_models()]
 
 
 def count_gflops(model, resolution):
@@ -70,7 +73,7 @@ def test_operations_are_counted_as_by_hand():
     assert count_gflops(model, 32) == 2 * (patches + 2 * layer + text + 2 * 64 * 32) / 1e9
 
 
-@pytest.mark.parametrize("info", helpers.available_models()[1:], ids=lambda info: info.name)
+@pytest.mark.parametrize("info", helpers.available_models()[2:], ids=lambda info: info.name)
 def test_figures_of_official_models_follow_from_their_architecture(info):
     with torch.device("meta"):
         model = CLIP(*ARCHITECTURES[info.name])
@@ -81,9 +84,9 @@ def test_figures_of_official_models_follow_from_their_architecture(info):
     assert count_gflops(model, info.resolution) == pytest.approx(info.gflops, rel=0.04)
 
 
-def test_figures_of_tiny_are_measured(tiny):
-    model, _ = tiny
-    info = helpers.available_models()[0]
+@pytest.mark.parametrize("info", helpers.available_models()[:2], ids=EMBEDDED)
+def test_figures_of_the_embedded_are_measured(info):
+    model, _ = helpers.load(info.name, device="cpu")
     assert round(sum(parameter.numel() for parameter in model.parameters()) / 1e6, 1) == info.parameters
     assert (model.text_projection.shape[1], model.visual.input_resolution) == (info.embedding_size, info.resolution)
     assert round(count_gflops(model, info.resolution), 1) == info.gflops
@@ -103,18 +106,21 @@ def test_every_way_to_say_cpu_gives_32_bits(device):
         assert model.dtype == torch.float32
 
 
-def test_a_damaged_tiny_is_refused(monkeypatch, tmp_path):
-    damaged = tmp_path / "tiny.pt"
-    content = bytearray(models.TINY_PATH.read_bytes())
+@pytest.mark.parametrize(("name", "path"), [("tiny", "TINY_PATH"), ("tiny-vit", "VIT_PATH")])
+def test_a_damaged_embedded_model_is_refused(monkeypatch, tmp_path, name, path):
+    damaged = tmp_path / f"{name}.pt"
+    content = bytearray(getattr(models, path).read_bytes())
     content[len(content) // 2] ^= 1
     damaged.write_bytes(content)
-    monkeypatch.setattr(models, "TINY_PATH", damaged)
-    with pytest.raises(ValueError, match=r"tiny\.pt is damaged: its SHA-256 begins \w{8}, not \w{8}"):
-        helpers.load("tiny")
+    monkeypatch.setattr(models, path, damaged)
+    with pytest.raises(ValueError, match=rf"{name}\.pt is damaged: its SHA-256 begins \w{{8}}, not \w{{8}}"):
+        helpers.load(name)
 
 
 def test_an_unknown_name_lists_the_names_and_the_nearest():
-    with pytest.raises(ValueError, match=r"called 'vit-b32'; did you mean 'ViT-B/32'\? The names are: tiny, RN50, .*"):
+    with pytest.raises(
+        ValueError, match=r"called 'vit-b32'; did you mean 'ViT-B/32'\? The names are: tiny, tiny-vit, RN50, .*"
+    ):
         helpers.load("vit-b32")
     with pytest.raises(ValueError, match=r"called 'qqqqqqqqq' The names are: tiny"):
         helpers.load("qqqqqqqqq")
@@ -283,6 +289,11 @@ def test_warm_up_encodes_once_before_the_first_batch(monkeypatch):
     assert calls == []
     helpers.load("tiny", warm_up=True)
     assert calls == ["encode_image", "encode_text"]
+
+
+def test_a_model_of_another_context_length_is_warmed_up_too(tmp_path):
+    torch.save(CLIP(32, 64, 1, 64, 32, 5, 49408, 64, 1, 1).state_dict(), tmp_path / "short.pt")
+    assert helpers.load(tmp_path / "short.pt", warm_up=True)[0].context_length == 5
 
 
 @pytest.mark.parametrize(("flags", "emulated"), [("fpu avx2 fma", True), ("avx512f avx512_bf16", False)])

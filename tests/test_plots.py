@@ -1,8 +1,11 @@
 """A plot shows the numbers, texts and pictures that it was given."""
 
+import io
+
 import matplotlib
 import numpy as np
 import pytest
+from PIL import Image
 
 import helpers
 from tests.conftest import IMAGES
@@ -70,6 +73,20 @@ def test_beyond_a_dozen_columns_a_scale_of_the_colours_takes_the_place_of_number
     assert axes.get_yticklabels()[0].get_size() == (10 if numbers else 14)
     top = axes.figure.axes[0].get_position()
     assert np.allclose([top.x0, top.x1], [axes.get_position().x0, axes.get_position().x1])
+
+
+def test_a_dollar_is_no_formula_and_a_label_no_command():
+    axes = helpers.plot_similarity(np.ones((2, 1)), ["$\\foo$ and $5", "a\x1b[31m"], [IMAGES / "cat.png"])
+    axes.figure.savefig(io.BytesIO())
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["$\\foo$ and $5", "a\\x1b[31m"]
+
+
+def test_pictures_are_kept_no_larger_than_they_are_drawn():
+    axes = helpers.plot_similarity(
+        np.ones((1, 2)), ["a"], [Image.new("RGB", size) for size in ((2000, 1000), (90, 60))]
+    )
+    top = axes.figure.axes[0]
+    assert [image.get_array().shape[:2] for image in top.images] == [(200, 400), (60, 90)]
 
 
 def test_shape_must_fit():

@@ -2,7 +2,6 @@
 
 import io
 import json
-import multiprocessing
 import os
 import random
 import shutil
@@ -160,6 +159,12 @@ def test_equal_files_are_encoded_once_and_all_found_in_order(folder, tiny, batch
     assert index.update() == (5, 2, 0, 0, 0)
     assert names(index.search(picture=IMAGES / "dog.png", k=3)) == ["a copy", "dog", "another copy"]
     assert names(index.search(picture=IMAGES / "dog.png", k=1)) == ["a copy"]
+
+
+@pytest.mark.parametrize("suffix", ["jfif", "JPE", "jpg", "JPEG"])
+def test_every_usual_name_of_a_jpeg_is_found(tmp_path, tiny, suffix):
+    (tmp_path / f"a.{suffix}").write_bytes((IMAGES / "maze1.jpeg").read_bytes())
+    assert helpers.FolderIndex(tmp_path, *tiny).update().encoded == 1
 
 
 def test_hidden_files_and_other_files_are_left_out(folder, index):
@@ -442,15 +447,6 @@ def test_a_bad_folder_or_batch_size_is_named(tmp_path, tiny):
         helpers.FolderIndex(tmp_path / "missing", *tiny)
     with pytest.raises(ValueError, match="batch_size is 0; it must be at least 1"):
         helpers.FolderIndex(tmp_path, *tiny, batch_size=0)
-
-
-@pytest.fixture(scope="module")
-def processes():
-    """Starts processes that have imported `helpers` already, and nothing else that takes memory."""
-    context = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
-    if sys.platform != "win32":
-        context.set_forkserver_preload(["helpers"])
-    return context
 
 
 def update(folder, place, batch_size):

@@ -100,6 +100,28 @@ def test_a_flipped_bit_is_noticed_and_mended(whole, name, flips=100):
         check(whole.place, whole.contents)
 
 
+@pytest.mark.usefixtures("no_waiting")
+@pytest.mark.parametrize("change", [lambda byte: byte ^ 1, lambda byte: byte ^ 32, lambda byte: 0, lambda byte: 10])
+def test_a_damaged_byte_of_the_log_costs_its_line_and_what_follows_and_nothing_is_wrong(whole, change):
+    log, content = whole.place / "files.jsonl", whole.files["files.jsonl"]
+    starts = np.cumsum([0, *map(len, content.splitlines(keepends=True))])
+    for place, byte in enumerate(content):
+        damaged = bytearray(content)
+        damaged[place] = change(byte)
+        if damaged == content:
+            continue
+        log.write_bytes(damaged)
+        store = FeatureStore(whole.place, MADE_BY, 4)
+        line = int(np.searchsorted(starts, place, side="right")) - 1
+        assert list(store.files) == [path for path in TRUTH if int(path[0]) < line]
+        for path, row in zip(*store.searchable(), strict=True):
+            assert np.array_equal(store.features[row], ROWS[TRUTH[path]])
+        unfinished = place == len(content) - 1  # without its last newline, a line is one that a killed writer left
+        assert store.damage == (None if unfinished else f"{log} is damaged at byte {starts[line]}")
+    fill(whole.place)
+    assert contents(whole.place) == whole.contents
+
+
 @pytest.mark.parametrize("damage", ["lost", "zero", "older", "nan"])
 def test_damaged_features_are_named_and_made_anew(whole, damage):
     features = whole.place / "features.npy"

@@ -1,30 +1,23 @@
-"""Say whether what is installed fits together, and which command mends it.
+"""Say which installed packages fit the course, by what they say of themselves, and which command mends what doesn't.
 
 The standard library alone is used here, for this has to run where the rest can't be imported.
 """
 
 from __future__ import annotations
 
-import json
 import re
-import shutil
-import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from helpers import probe
-from helpers.requirements import ROOT, command, fits, installed, numbers, pip, requirements, requires
+from helpers.commands.probe import STEPS, where
 
-HOME = Path(__file__).parent
+ROOT = Path(__file__).parents[2]
+PROJECT = "clip-encoders-course"
 OLDEST_PYTHON = (3, 11)
-PATIENCE_SECONDS = 120  # for all imports together: a cold disk takes long
 CLIPS = ("clip-anytorch", "clip", "openai-clip")  # names under which an index or git brings a package `clip`
 MISSING = "is not installed"
-STEPS = ("numpy", "torch", "arrays", "torchvision", "pillow", "clip", "helpers", "kernel")
-
-Facts = dict  # what `helpers.probe` tells of each step
 
 
 class Verdict(NamedTuple):
@@ -59,30 +52,8 @@ def preflight() -> None:
 def misfits() -> list[Verdict]:
     """List what doesn't fit, by the versions alone."""
     judged = [python(), *packages({step: {} for step in STEPS})]
-    judged += clip({"where": probe.where("clip")}, judged)
+    judged += clip({"where": where("clip")}, judged)
     return [verdict for verdict in judged if verdict.state == "wrong"]
-
-
-def facts() -> Facts:
-    """Run `helpers.probe` with this Python, in the folder of the lessons, as a lesson would be run."""
-    lessons = ROOT / "notebooks"
-    command = [sys.executable, "-c", Path(probe.__file__).read_text(encoding="utf-8"), str(HOME)]
-    try:
-        done = subprocess.run(
-            command,
-            cwd=lessons if lessons.is_dir() else None,
-            capture_output=True,
-            timeout=PATIENCE_SECONDS,
-            check=False,
-        )
-        output, end = done.stdout, f"the process ended with status {done.returncode}"
-    except subprocess.TimeoutExpired as error:
-        output, end = error.stdout or b"", f"no answer in {PATIENCE_SECONDS} seconds"
-    found: Facts = {step: {"error": "not tried"} for step in STEPS}
-    for line in re.findall(rb'^\{"step".*\}$', output, re.M):
-        told = json.loads(line)
-        found[told.pop("step")] = {"error": end} if "begins" in told else told
-    return found
 
 
 def python() -> Verdict:
@@ -93,26 +64,30 @@ def python() -> Verdict:
     return Verdict("Python", "fine", f"{version}, {sys.executable}")
 
 
-def packages(found: Facts) -> list[Verdict]:
-    """Judge each package that the course needs but clip; those that fit and have nothing to tell share a line."""
+def packages(found: dict[str, dict]) -> list[Verdict]:
+    """Judge each package that the course needs but clip; those that fit and have nothing to tell share a line.
+
+    Args:
+        found: what `helpers.commands.probe` tells of each step.
+    """
     bounds = {name: bound for name, bound in requirements().items() if name not in (*CLIPS, "setuptools")}
     if not bounds:
         return [Verdict("packages", "note", "what they must be is not known here")]
     judged = {name: _package(name, bound, found.get(name, {})) for name, bound in bounds.items()}
-    built_for = re.findall(r"^torch *\(?==([\d.]+)", "\n".join(requires("torchvision")), re.M)
+    built_for = re.findall(r"^torch *\(?==([\d.]+)", "\n".join(_requires("torchvision")), re.M)
     together = pip("--upgrade", *(f"{name}{bounds[name]}" for name in ("torch", "torchvision")))
-    torch = installed("torch")
-    if judged["torch"].state == "wrong" and judged["torchvision"].state == "wrong" and installed("torchvision"):
+    torch, torchvision = installed("torch"), installed("torchvision")
+    if judged["torch"].state == "wrong" and judged["torchvision"].state == "wrong" and torchvision:
         judged["torchvision"] = Verdict("torchvision", "note", "not tried before torch is mended")
-    elif built_for and torch and numbers(torch) != numbers(built_for[0]):
-        text = f"{installed('torchvision')} was built for torch {built_for[0]}, and {torch} is installed"
+    elif built_for and torch and _numbers(torch) != _numbers(built_for[0]):
+        text = f"{torchvision} was built for torch {built_for[0]}, and {torch} is installed"
         judged["torchvision"] = Verdict("torchvision", "wrong", text, together)
     elif "error" in found["arrays"] and judged["numpy"].state == "fine":
         text = f"torch can't give its numbers to NumPy ({found['arrays']['error']})"
         judged["numpy"] = Verdict("numpy", "wrong", text, f"{together} numpy")
-    own = [v for name, v in judged.items() if v.state != "fine" or name in STEPS]
-    others = [f"{name} {installed(name)}" for name, v in judged.items() if v not in own]
-    return [*own, *[Verdict("others", "fine", ", ".join(others))] * bool(others)]
+    own = [verdict for name, verdict in judged.items() if verdict.state != "fine" or name in STEPS]
+    others = ", ".join(f"{name} {installed(name)}" for name, verdict in judged.items() if verdict not in own)
+    return [*own, *[Verdict("others", "fine", others)] * bool(others)]
 
 
 def _package(name: str, bounds: str, found: dict[str, Any]) -> Verdict:
@@ -124,18 +99,22 @@ def _package(name: str, bounds: str, found: dict[str, Any]) -> Verdict:
     if "error" in found:
         text = f"{version} can't be imported ({found['error']})"
         return Verdict(name, "wrong", text, pip("--force-reinstall", install))
-    formats = ["reads JPEG", "PNG", *found["formats"]] if "formats" in found else []
-    return Verdict(name, "fine", ", ".join([version, *formats]))
+    return Verdict(name, "fine", ", ".join([version, *found.get("formats", [])]))
 
 
 def clip(found: dict[str, Any], needed: list[Verdict]) -> list[Verdict]:
-    """Tell OpenAI's clip from the clipboard tool of that name and from two at once; and judge what it needs."""
+    """Tell OpenAI's clip from the clipboard tool of that name and from two at once; and judge its setuptools.
+
+    Args:
+        found: what `helpers.commands.probe` tells of clip.
+        needed: the verdicts on what it needs.
+    """
     bounds, place = requirements(), Path(found.get("where") or "")
-    install = pip(*(f"{name}{bounds.get(name, '')}" for name in ("clip-anytorch", "setuptools")))
+    names = [f"{name}{bounds.get(name, '')}" for name in ("clip-anytorch", "setuptools", "ftfy", "regex")]
+    install, again = pip(*names[:2]), pip("--force-reinstall", "--no-deps", *names)
     brought = [name for name in CLIPS if installed(name)]
-    owner = next(
-        (name for name in brought if Path(str(metadata.distribution(name).locate_file(place.name))) == place), ""
-    )
+    files = {name: Path(str(metadata.distribution(name).locate_file(place.name))) for name in brought}
+    owner = next((name for name in brought if files[name] == place), "")
     afresh = f"{command('-m', 'pip', 'uninstall', '--yes', *brought)} && {install}"
     if not found.get("where"):
         return [Verdict("clip", "wrong", MISSING, install)]
@@ -145,14 +124,13 @@ def clip(found: dict[str, Any], needed: list[Verdict]) -> list[Verdict]:
         return [Verdict("clip", "wrong", f"{place} stands in the way of OpenAI's clip; give it another name", install)]
     if len(brought) > 1:
         return [Verdict("clip", "wrong", f"{' and '.join(brought)} are installed over each other", afresh)]
-    what = f"{owner} {installed(owner)}" if owner else "a checkout"
-    verdict = Verdict("clip", "fine", f"OpenAI's, {what}, {place}")
+    origin = f"{owner} {installed(owner)}" if owner else "a checkout"
+    verdict = Verdict("clip", "fine", f"OpenAI's, {origin}, {place}")
     setuptools = _setuptools(place, bounds.get("setuptools", ""))
     if "error" in found:
+        verdict = Verdict("clip", "wrong", f"{place} can't be imported ({found['error']})", again)
         if any(v.state == "wrong" for v in [*needed, *setuptools]):
             verdict = Verdict("clip", "note", "not tried before what it needs is mended")
-        else:
-            verdict = Verdict("clip", "wrong", f"{place} can't be imported ({found['error']})", afresh)
     return [verdict, *setuptools]
 
 
@@ -169,30 +147,52 @@ def _setuptools(clip: Path, bounds: str) -> list[Verdict]:
     return [Verdict("setuptools", "fine", f"{version}, for this clip's pkg_resources")]
 
 
-def helpers(found: dict[str, Any], needed: list[Verdict]) -> Verdict:
-    """Say whether a lesson gets the helpers of this folder, and whether they can be imported."""
-    mend = pip("--editable", f"{ROOT}[clip,lab]")
-    place = found.get("where")
-    if place is None and "error" not in found:
-        return Verdict("helpers", "wrong", "the lessons can't find them", mend)
-    if place is not None and Path(place).resolve() != HOME.resolve():
-        text = f"the lessons find those of {place}, not {HOME}; rename or uninstall the former"
-        return Verdict("helpers", "wrong", text, mend)
-    if "error" in found:
-        if any(v.state == "wrong" for v in needed):
-            return Verdict("helpers", "note", "not tried before what they need is mended")
-        return Verdict("helpers", "wrong", f"can't be imported ({found['error']})", mend)
-    return Verdict("helpers", "fine", str(HOME))
+def command(*arguments: str) -> str:
+    """Write a command for this Python, with quotes that every shell knows."""
+    return " ".join(f'"{word}"' if re.search(r"[ <>\[()]", word) else word for word in (sys.executable, *arguments))
 
 
-def kernel(found: dict[str, Any]) -> Verdict:
-    """Say whether Jupyter starts this Python for a lesson."""
-    mend = command("-m", "ipykernel", "install", "--sys-prefix")
-    if "error" in found:
-        return Verdict("kernel", "wrong", f"Jupyter can't be asked ({found['error']})", pip(f"{ROOT}[lab]"))
-    if not found:
-        return Verdict("kernel", "note", "no Jupyter here; to open the lessons", pip(f"{ROOT}[lab]"))
-    starts = shutil.which(found["python"]) or found["python"]
-    if found["python"].startswith("python") or Path(starts).parent.resolve() == Path(sys.executable).parent.resolve():
-        return Verdict("kernel", "fine", "Jupyter starts this Python")  # a bare "python" means Jupyter's own
-    return Verdict("kernel", "wrong", f"Jupyter starts {starts} (see {found['place']}), not this Python", mend)
+def pip(*arguments: str) -> str:
+    """Write a command that installs something for this Python."""
+    return command("-m", "pip", "install", *arguments)
+
+
+def requirements() -> dict[str, str]:
+    """Read the bounds of each package, `clip` and what it needs among them: from pyproject.toml, or as installed."""
+    import tomllib  # from Python 3.11 on
+
+    file = ROOT / "pyproject.toml"
+    project = tomllib.loads(file.read_text(encoding="utf-8"))["project"] if file.is_file() else {}
+    if project.get("name") == PROJECT:
+        lines = [*project["dependencies"], *project["optional-dependencies"]["clip"]]
+    else:
+        lines = [line for line in _requires(PROJECT) if re.search(r"^[^;]*$|extra == .clip.", line)]
+    return dict(re.findall(r"^([\w-]+)([^;\s]*)", "\n".join(lines), re.M))
+
+
+def fits(version: str, bounds: str) -> bool:
+    """Say whether a version lies within bounds such as ``>=2.4,<3,!=2.13.0``, by its numbers alone."""
+    for sign, bound in re.findall(r"(>=|<|==|!=)([\d.]+)", bounds):
+        mine, other = _numbers(version), _numbers(bound)
+        if not {">=": mine >= other, "<": mine < other, "==": mine == other, "!=": mine != other}[sign]:
+            return False
+    return True
+
+
+def _numbers(version: str) -> list[int]:
+    """Read the first four numbers of a version; what follows a letter or a plus does not count."""
+    found = [int(number) for number in re.findall(r"\d+", re.findall(r"^[\d.]*", version)[0])][:4]
+    return found + [0] * (4 - len(found))
+
+
+def installed(name: str) -> str | None:
+    """Read a package's version without importing it; None if there is none."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _requires(name: str) -> list[str]:
+    """List what a package needs, as it says itself; nothing if it is not installed."""
+    return metadata.requires(name) or [] if installed(name) else []
