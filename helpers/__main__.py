@@ -3,6 +3,8 @@
 import sys
 from importlib import import_module
 
+from helpers.commands.packages import misfits
+
 COMMANDS = {
     "check": "whether this machine can run the course, and what mends it where it can't",
     "search": "the pictures of a folder by words, by pictures, by both",
@@ -15,7 +17,13 @@ def main(arguments: "list[str]") -> int:
         print("python -m helpers COMMAND [--help]\n")
         print(*(f"  {name:8} {what}" for name, what in COMMANDS.items()), sep="\n")
         return 0 if arguments[:1] in ([], ["-h"], ["--help"]) else 2
-    return import_module(f"helpers.commands.{arguments[0]}").main(arguments[1:])
+    try:
+        command = import_module(f"helpers.commands.{arguments[0]}")
+    except Exception as error:  # an import may raise anything
+        print(*misfits(), f"{type(error).__name__}: {error}", sep="\n", file=sys.stderr)
+        print("`python -m helpers check` looks further", file=sys.stderr)
+        return 2
+    return command.main(arguments[1:])
 
 
 if __name__ == "__main__":

@@ -207,7 +207,11 @@ def test_setuptools_without_pkg_resources_is_named(site):
 
 
 def test_numpy_that_torch_cannot_use_is_named(site):
-    package(site, "numpy", f"__version__ = {metadata.version('numpy')!r}")
+    """As with a torch that was built for another NumPy: that one says its version, and has nothing of the other."""
+    code = (
+        f"__version__ = {metadata.version('numpy')!r}\ndef __getattr__(name):\n    if name[:2] != '__': return object"
+    )
+    package(site, "numpy", code)
     found = lines(check(site=[site]))
     assert re.match(r"torch can't give its numbers to NumPy \(.*\): .* --upgrade .torch.* numpy$", found["numpy"])
 

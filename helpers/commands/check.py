@@ -35,11 +35,10 @@ BFLOAT16 = {False: "no bfloat16 of its own, so float32 is faster", True: "bfloat
 def main(arguments: list[str]) -> int:
     """Print the verdicts."""
     parser = argparse.ArgumentParser("python -m helpers check", description=__doc__)
-    model = os.environ.get("CLIP_MODEL", "tiny")
-    parser.add_argument("--model", default=model, help="what you want to use; by default $CLIP_MODEL, else tiny")
+    parser.add_argument("--model", help="what you want to use; by default $CLIP_MODEL, else tiny")
     parser.add_argument("--json", action="store_true", help="print the verdicts as JSON")
     options = parser.parse_args(arguments)
-    verdicts = judge(options.model)
+    verdicts = judge(options.model or os.environ.get("CLIP_MODEL", "tiny"))
     wrong = sum(verdict.state == "wrong" for verdict in verdicts)
     if options.json:
         print(json.dumps({"fine": not wrong, "verdicts": [verdict._asdict() for verdict in verdicts]}, indent=1))
@@ -58,11 +57,11 @@ def judge(model: str) -> list[Verdict]:
         model: the name of the model to be used. Room and network for its download are wrong if they lack; for any
             other model they are notes.
     """
-    python = packages.python()
-    if python.state == "wrong":
-        return [python]
+    judged = [packages.python()]
+    if judged[0].state == "wrong":
+        return judged
     found = facts()
-    judged = [python, *packages.packages(found)]
+    judged += packages.packages(found)
     judged += packages.clip(found["clip"], judged)
     judged += [helpers(found["helpers"], judged), kernel(found["kernel"]), device(found["torch"], found["helpers"])]
     judged += [embedded("tiny", TINY_PATH, TINY_SHA256), embedded("tiny-vit", VIT_PATH, VIT_SHA256)]
@@ -88,15 +87,14 @@ def facts() -> dict[str, dict]:
             break
         for facts in told:
             step = facts.pop("step")
-            found[step] = {"error": end} if "begins" in facts else facts
+            found[step] = {**facts, "error": end} if facts.pop("begins", False) else facts
         waiting = waiting[waiting.index(step) + 1 :]
     return found
 
 
 def _probe(steps: list[str], seconds: float) -> tuple[bytes, str]:
     """Run `helpers.commands.probe`; give what it printed, and how it ended."""
-    lessons = ROOT / "notebooks"
-    cwd = lessons if lessons.is_dir() else None
+    cwd = next((lessons for lessons in [ROOT / "notebooks"] if lessons.is_dir()), None)
     run = [sys.executable, "-c", Path(probe.__file__).read_text(encoding="utf-8"), str(HOME), *steps]
     try:
         done = subprocess.run(run, cwd=cwd, capture_output=True, timeout=seconds, check=False)
@@ -124,7 +122,7 @@ def kernel(found: dict[str, Any]) -> Verdict:
     """Say whether Jupyter starts this Python for a lesson."""
     if "error" in found:
         return Verdict("kernel", "wrong", f"Jupyter can't be asked ({found['error']})", pip(f"{ROOT}[lab]"))
-    if not found:
+    if "python" not in found:
         return Verdict("kernel", "note", "no Jupyter here; to open the lessons", pip(f"{ROOT}[lab]"))
     starts = shutil.which(found["python"]) or found["python"]
     if found["python"].startswith("python") or Path(starts).parent.resolve() == Path(sys.executable).parent.resolve():
@@ -149,8 +147,7 @@ def embedded(name: str, file: Path, expected: str) -> Verdict:
         return Verdict(name, "wrong", f"{file} is missing; fetch it again", mend)
     found = _sha256(file) or ""
     if found != expected:
-        size = f"{file.stat().st_size:,} bytes"
-        text = f"{file} is damaged, {size} with a SHA-256 that begins {found[:8]}, not {expected[:8]}"
+        text = f"{file} is damaged, {file.stat().st_size:,} bytes, SHA-256 {found[:8]}, not {expected[:8]}"
         return Verdict(name, "wrong", text, mend)
     return Verdict(name, "fine", f"SHA-256 begins {expected[:8]}, as it must")
 
@@ -208,9 +205,8 @@ def network(url: str, needed: bool) -> Verdict:
     if not problem:
         return Verdict("network", "fine", f"{server} answers")
     text = f"{server} can't be reached ({problem}); tiny needs no network"
-    if not needed:
-        return Verdict("network", "note", text)
-    return Verdict("network", "wrong", f"{text}. Elsewhere, fetch {url} into {CACHE}")
+    elsewhere = f". Elsewhere, fetch {url} into {CACHE}" * needed
+    return Verdict("network", "wrong" if needed else "note", text + elsewhere)
 
 
 def _sha256(file: Path, deadline: float = float("inf")) -> str | None:

@@ -51,8 +51,10 @@ def preflight() -> None:
 
 def misfits() -> list[Verdict]:
     """List what doesn't fit, by the versions alone."""
-    judged = [python(), *packages({step: {} for step in STEPS})]
-    judged += clip({"where": where("clip")}, judged)
+    judged = [python()]
+    if judged[0].state == "fine":
+        judged += packages({step: {} for step in STEPS})
+        judged += clip({"where": where("clip")}, judged)
     return [verdict for verdict in judged if verdict.state == "wrong"]
 
 

@@ -53,15 +53,13 @@ def pillow(told: dict) -> None:
 
 
 def clip(told: dict) -> None:
-    """Find clip, then import it."""
-    told["where"] = where("clip")
+    """Import clip, if there is one."""
     if told["where"]:
         importlib.import_module("clip")
 
 
 def helpers(told: dict) -> None:
-    """Find the helpers; import them if they are those beside the file that sent for this."""
-    told["where"] = where("helpers")
+    """Import the helpers, if they are those beside the file that sent for this."""
     if told["where"] is None or not Path(told["where"]).samefile(sys.argv[1]):
         return
     importlib.import_module("helpers")  # all of it
@@ -84,8 +82,8 @@ def kernel(told: dict) -> None:
 
 if __name__ == "__main__":
     for step in sys.argv[2:]:
-        told: dict = {}
-        print(json.dumps({"step": step, "begins": True}), flush=True)
+        told: dict = {"where": where(step)}
+        print(json.dumps({"step": step, "begins": True, **told}), flush=True)
         try:
             globals()[step](told)
         except BaseException as error:  # an import may raise anything, SystemExit too
