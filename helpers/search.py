@@ -125,11 +125,7 @@ class FolderIndex:
         return Changes(kinds["encoded"], kinds["known"], kinds["broken"], len(gone), len(found) - len(pending))
 
     def search(
-        self,
-        text: Texts | None = None,
-        picture: Pictures | None = None,
-        k: int = 10,
-        above: float | None = None,
+        self, text: Texts | None = None, picture: Pictures | None = None, k: int = 10, above: float | None = None
     ) -> list[Match]:
         """Find the pictures that fit best. All are compared; the result is exact.
 
