@@ -14,8 +14,8 @@ from helpers.images import ImageError, open_image
 from helpers.search import Match
 
 THUMBNAIL = 256  # pixels of the longer side
-LOOKED_AT = 224  # pixels of the longer side, where a picture is judged
-FLAT = 0.25  # 20 of 21 photographs have 0.22 at most, every drawing of the course has 0.28 at least
+LOOKED_AT = 128  # pixels of the longer side, where a picture is judged
+FLAT = 0.25  # below it lie 19 of 20 photographs, and of 33 drawings none, as PNG or as JPEG
 PAGE = """\
 <!DOCTYPE html>
 <html lang="en">
@@ -70,9 +70,9 @@ def page(question: str, model: str, matches: list[Match], notes: list[str]) -> s
 def are_photographs(paths: Iterable[Path]) -> bool:
     """Say whether most of some pictures look like photographs; those that can't be read don't count.
 
-    In a drawing most pixels have the very colour of their neighbour. In a photograph few have, for light and sensor
-    vary. What is all of the most frequent colour is left out, so a white background tells nothing. The idea is that of
-    Athitsos, Swain, Frankel, "Distinguishing photographs and graphics on the World Wide Web" (1997).
+    In a drawing most pixels have the very colour of their neighbour, in a photograph few, for light and sensor vary
+    (Athitsos, Swain, Frankel, "Distinguishing photographs and graphics on the World Wide Web", 1997). Things cut out
+    and laid on plain white pass for drawings.
     """
     judged = []
     for path in paths:
@@ -84,13 +84,11 @@ def are_photographs(paths: Iterable[Path]) -> bool:
 
 
 def _flatness(image: Image.Image) -> float:
-    """Tell how many of the pairs of neighbours in a row have one colour, in [0, 1]."""
+    """Tell how many of the neighbours in a row have one colour, in [0, 1]."""
     image.thumbnail((LOOKED_AT, LOOKED_AT), Image.Resampling.BOX)
-    colours = np.asarray(image).astype(np.int64) @ (1 << 16, 1 << 8, 1)
-    values, counts = np.unique(colours, return_counts=True)
-    left, right = colours[:, :-1], colours[:, 1:]
-    telling = (left != values[counts.argmax()]) | (right != left)
-    return float((left == right)[telling].mean()) if telling.any() else 1.0
+    pixels = np.asarray(image)
+    equal = (pixels[:, 1:] == pixels[:, :-1]).all(axis=2)
+    return float(equal.mean()) if equal.size else 1.0
 
 
 def _item(match: Match) -> str:
