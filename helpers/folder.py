@@ -12,7 +12,7 @@ import numpy as np
 
 from helpers.checks import printable
 from helpers.compare import normalize
-from helpers.images import ImageError, NoDecoder
+from helpers.images import ImageError, NoDecoderError
 from helpers.journal import Record
 from helpers.store import Stamp
 from helpers.threads import batches, in_threads
@@ -124,7 +124,7 @@ def _settled(
         return _changed(record["path"])
     file, error = errors[digest]
     reason = str(error).replace(file, printable(record["path"]))
-    if isinstance(error, NoDecoder):  # without a stamp, so that the next update tries again
+    if isinstance(error, NoDecoderError):  # without a stamp, so that the next update tries again
         return {"path": record["path"], "error": reason}
     return {**record, "error": reason}
 

@@ -48,7 +48,7 @@ class ImageError(ValueError):
         super().__init__(printable(message))
 
 
-class NoDecoder(ImageError):
+class NoDecoderError(ImageError):
     """The picture may be sound: its format needs a plugin of Pillow that is not installed."""
 
 
@@ -96,7 +96,7 @@ def open_image(source: ImageSource, enough: int | None = None) -> Image.Image:
     except UnidentifiedImageError as error:
         module, package = PLUGINS.get(Path(_name(source)).suffix.lower(), ("", ""))
         if module and not importlib.util.find_spec(module):
-            raise NoDecoder(
+            raise NoDecoderError(
                 f"{_name(source)} can't be read without a plugin of Pillow: pip install {package}"
             ) from error
         raise ImageError(f"{_name(source)} can't be read as a picture: {reason(error)}") from error
