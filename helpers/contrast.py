@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional
 
+from helpers.checks import shown
 from helpers.forward import image_features, text_features
 from helpers.openai import CLIP
 
@@ -32,8 +33,12 @@ def contrastive_loss(
         A scalar that gradients flow through, at least 0; float32, or float64 for features in float64.
 
     Raises:
+        TypeError: the features are no tensors.
         ValueError: the features are not both ``(n, d)`` with at least one row, or ``same`` is not ``(n, n)`` of bool.
     """
+    for rows in (image_features, text_features):
+        if not isinstance(rows, torch.Tensor):
+            raise TypeError(f"features are {shown(rows)}, a {type(rows).__name__}; they must be tensors, for gradients")
     if image_features.ndim != 2 or image_features.shape != text_features.shape or not len(image_features):
         raise ValueError(
             f"image features are {tuple(image_features.shape)} and text features {tuple(text_features.shape)}: "

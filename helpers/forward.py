@@ -26,6 +26,16 @@ CLIPS_OWN = {
 }
 
 
+def refuse_no_clip(model: object) -> None:
+    """Refuse what is no CLIP, such as a model together with its preprocessing.
+
+    Raises:
+        TypeError: this is no CLIP.
+    """
+    if not (isinstance(model, nn.Module) and isinstance(getattr(model, "text_projection", None), torch.Tensor)):
+        raise TypeError(f"model is {shown(model)}; give the model alone: model, preprocess = load(…)")
+
+
 def feature_size(model: CLIP) -> int:
     """Give ``d``, the length of a feature row.
 
@@ -33,14 +43,12 @@ def feature_size(model: CLIP) -> int:
         TypeError: this is no CLIP.
         ValueError: it is in training mode, and has parts that would act otherwise then, or change with each picture.
     """
-    projection = getattr(model, "text_projection", None)
-    if not (isinstance(model, nn.Module) and isinstance(projection, torch.Tensor)):
-        raise TypeError(f"model is {shown(model)}; give the model alone: model, preprocess = load(…)")
+    refuse_no_clip(model)
     if any(part.training and isinstance(part, (_BatchNorm, _DropoutNd)) for part in model.modules()):
         raise ValueError(
             "the model is in training mode, where its normalization changes with each picture: call model.eval() first"
         )
-    return projection.shape[1]
+    return model.text_projection.shape[1]
 
 
 def image_features(model: CLIP, pixels: torch.Tensor) -> torch.Tensor:

@@ -8,6 +8,7 @@ from os import PathLike
 import numpy as np
 import torch
 
+from helpers.checks import shown
 from helpers.compare import cosine_similarity
 from helpers.encode import encode_texts, rows_or_errors
 from helpers.images import ImageError, ImageSource
@@ -28,16 +29,18 @@ class Pairs:
     """
 
     def __init__(self, pairs: Iterable[tuple[ImageSource, str]], kind: str) -> None:
+        if not isinstance(pairs, Iterable):
+            raise TypeError(f"{shown(pairs)} is no list of {kind}s; give (picture, text) of each")
         pairs = list(pairs)
         for i, pair in enumerate(pairs):
             if not (isinstance(pair, (tuple, list)) and len(pair) == 2 and isinstance(pair[1], str)):
-                raise TypeError(f"{kind} {i} is {pair!r}; it must be (picture, text)")
+                raise TypeError(f"{kind} {i} is {shown(pair)}; it must be (picture, text)")
         self.pictures = [picture for picture, _ in pairs]
         self.names = [str(p) if isinstance(p, (str, PathLike)) else id(p) for p in self.pictures]
         self.texts, self.text_of = _numbered([text for _, text in pairs])
         self.picture_of = _numbered(self.names)[1]
         if len(self.texts) == 1:
-            raise ValueError(f"every {kind} has the text {self.texts[0]!r}: give at least two to choose from")
+            raise ValueError(f"every {kind} has the text {shown(self.texts[0])}: give at least two to choose from")
 
     def same(self, rows: list[int]) -> torch.Tensor:
         """Say which pairs have one text or one picture: ``(n, n)``."""

@@ -12,8 +12,9 @@ from torch import nn
 from torch.nn import functional
 
 from helpers.compare import cosine_similarity
-from helpers.encode import encode_texts
-from helpers.images import ImageSource, open_image
+from helpers.encode import encode_texts, pixels_or_errors
+from helpers.forward import feature_size
+from helpers.images import ImageError, ImageSource
 from helpers.openai import CLIP, AttentionPool2d, ResidualAttentionBlock, VisionTransformer
 
 
@@ -43,16 +44,21 @@ def patch_similarity(model: CLIP, preprocess: Callable, image: ImageSource, text
 
     Raises:
         ImageError: this is no picture that can be read.
-        TypeError: the image encoder is put together in another way than CLIP's.
-        ValueError: a text is too long for the model.
+        TypeError: one of the arguments is of another kind, or the image encoder is put together in another way than
+            CLIP's.
+        ValueError: a text is too long for the model, `preprocess` is another model's, or the model is in training mode.
     """
+    feature_size(model)
     last, rows_of = _last_attention(model)
+    [pixels] = pixels_or_errors(model, preprocess, exact=True)([image])
+    if isinstance(pixels, ImageError):
+        raise pixels
     text_features = encode_texts(model, texts)
-    pixels = preprocess(open_image(image)).unsqueeze(0).to(next(model.parameters()).device)
+    pixels = pixels.unsqueeze(0).to(next(model.parameters()).device)
     with torch.inference_mode():
         places = rows_of(model.visual, last, _input_of(last, model, pixels)).float().cpu().numpy()
     side = math.isqrt(len(places))
-    return cosine_similarity(text_features, places).reshape(-1, side, side)
+    return cosine_similarity(text_features, places).reshape(len(text_features), side, side)
 
 
 def _last_attention(model: CLIP) -> tuple[nn.Module, Callable]:

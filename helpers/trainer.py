@@ -11,6 +11,7 @@ import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from helpers.checkpoint import weights_sha256, write_whole
+from helpers.checks import printable, shown
 from helpers.contrast import add_gradients, others_that_fit
 from helpers.encode import pixels_or_errors, progress_bar
 from helpers.images import ImageError
@@ -194,12 +195,12 @@ def _read(folder: Path, about: dict[str, Any]) -> dict[str, Any] | None:
         return None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        theirs = state["about"]
+        theirs = dict(state["about"])
     except Exception as error:  # a damaged file makes torch raise nearly anything
-        raise ValueError(f"{path} is damaged: delete it, and the training begins anew") from error
+        raise ValueError(f"{printable(path)} is damaged: delete it, and the training begins anew") from error
     for name, mine in about.items():
         if theirs.get(name) != mine:
-            what = f"{name}={theirs.get(name)}, not {mine}" if name in Settings._fields else f"other {name}"
+            what = f"{name}={shown(theirs.get(name))}, not {mine}" if name in Settings._fields else f"other {name}"
             hint = "load the model anew, or " if name == "weights" else ""
-            raise ValueError(f"{folder} holds a training with {what}: {hint}name another folder")
+            raise ValueError(f"{printable(folder)} holds a training with {what}: {hint}name another folder")
     return state

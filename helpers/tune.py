@@ -1,15 +1,15 @@
 """Teach a model your own pairs of picture and text, and mix what it learned with what it knew."""
 
 import copy
-import math
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 
 import torch
 
+from helpers.checks import number, path_of, whole
+from helpers.forward import refuse_no_clip
 from helpers.images import ImageSource
 from helpers.openai import CLIP
 from helpers.pairs import Pairs, first_ten
@@ -73,19 +73,25 @@ def fine_tune(
         model has; ``unreadable``, a line for each picture left out.
 
     Raises:
-        TypeError: what stands among the pairs is no picture with a string.
+        TypeError: what stands among the pairs is no picture with a string, or another argument is of another kind.
         ValueError: training can't work: there are fewer than two pairs or texts, all is frozen, a number is out of its
             range, a text is too long, nothing can be read, or the folder holds another training.
         FloatingPointError: the loss or a gradient is not finite any more; the message names the step.
     """
-    settings = Settings(steps, batch_size, learning_rate, every, piece_size, seed)
-    for name in ("steps", "every", "piece_size"):
-        if getattr(settings, name) < 1:
-            raise ValueError(f"{name} is {getattr(settings, name)}; it must be at least 1")
+    refuse_no_clip(model)
+    settings = Settings(
+        steps=whole("steps", steps),
+        batch_size=whole("batch_size", batch_size),
+        learning_rate=number("learning_rate", learning_rate),
+        every=whole("every", every),
+        piece_size=whole("piece_size", piece_size),
+        seed=whole("seed", seed, 0),
+    )
     if batch_size < 2:
         raise ValueError(f"batch_size is {batch_size}: a pair alone has nothing to be told from, and a loss of 0")
-    if not 0 < learning_rate < math.inf:
+    if learning_rate <= 0:
         raise ValueError(f"learning_rate is {learning_rate}; it must be above 0, such as 1e-5")
+    place = path_of("folder", folder) if folder else None
     known, unseen = Pairs(pairs, "pair"), Pairs(held_out, "held-out pair")
     if len(known.pictures) < 2:
         raise ValueError(f"there are {len(known.pictures)} pairs; give at least two, with different texts")
@@ -94,7 +100,8 @@ def fine_tune(
         tokenize(unseen.texts, model.context_length, truncate)
     trainer = Trainer(model.float().eval(), preprocess, known, unseen, settings)
     try:
-        trainer.run(tokens, Path(folder) if folder else None, progress)
+        with torch.enable_grad():  # whatever the caller has switched off
+            trainer.run(tokens, place, progress)
     except FloatingPointError as error:
         raise FloatingPointError(
             f"step {trainer.step}: {error}. The model has its best weights again: use a smaller learning_rate than "
@@ -125,9 +132,12 @@ def mix_weights(old: CLIP, new: CLIP, share: float) -> CLIP:
         A third model, in float32, in eval mode, on the device of ``new``.
 
     Raises:
+        TypeError: these are no models, or ``share`` is no number.
         ValueError: ``share`` is out of its range, or the two have not the same tensors.
     """
-    if not 0 <= share <= 1:
+    refuse_no_clip(old)
+    refuse_no_clip(new)
+    if not 0 <= number("share", share) <= 1:
         raise ValueError(f"share is {share}; it must be between 0, the old weights, and 1, the new ones")
     mixed = copy.deepcopy(new).float().eval()
     before, after = old.state_dict(), mixed.state_dict()

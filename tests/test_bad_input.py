@@ -610,6 +610,52 @@ def explained(**options):
     return lambda w: helpers.occlusion_maps(w.model, w.preprocess, CAT, "a cat", **options)
 
 
+def mapped(texts="a cat", **others):
+    return lambda w: helpers.patch_similarity(
+        others.get("model", w.model), others.get("preprocess", w.preprocess), others.get("image", CAT), texts
+    )
+
+
+kind("patches: no text", lambda w: same(mapped([])(w).shape, (0, 2, 2)))
+kind("patches: None", mapped(None), TypeError, "None is no list of texts; give strings")
+kind("patches: a text too long", mapped("cat " * 99), ValueError, "text 0 has 101 tokens")
+kind("patches: a missing picture", mapped(image="a\x1b.png"), BAD[0], r"no such picture: a\\x1b\.png")
+kind("patches: two pictures", mapped(image=[CAT, CAT]), BAD[0], "list is neither a path nor a PIL image")
+kind("patches: a million long", mapped(image=Image.new("L", (10**6, 1))))
+kind("patches: no preprocess", mapped(preprocess=None), TypeError, "preprocess is None; give the one")
+kind("patches: another model's preprocess", mapped(preprocess=_transform(224)), ValueError, r"takes \(3, 64, 64\)")
+for name, bad in (("None", None), ("another network", torch.nn.Linear(2, 2)), ("model and preprocess", (1, 2))):
+    kind(f"patches: no model but {name}", mapped(model=bad), TypeError, "model is .*; give the model alone")
+
+
+def tuned(pairs=(("a.png", "a cat"), ("b.png", "a dog")), model=None, **options):
+    return lambda w: helpers.fine_tune(w.model if model is None else model, w.preprocess, pairs, **options)
+
+
+for option, bad, error, says in (
+    ("steps", 1.5, TypeError, "1.5, a float; it must be a whole number"),
+    ("steps", -1, ValueError, "-1; it must be at least 1"),
+    ("batch_size", "64", TypeError, "'64', a str"),
+    ("every", None, TypeError, "None, a NoneType"),
+    ("piece_size", 0, ValueError, "0; it must be at least 1"),
+    ("seed", -1, ValueError, "-1; it must be at least 0"),
+    ("learning_rate", "1e-5", TypeError, "'1e-5', a str; it must be a number"),
+    ("learning_rate", np.inf, ValueError, "inf; it must be finite"),
+    ("folder", 3, TypeError, "3, a int; it must be a path"),
+    ("model", (1, 2), TypeError, r"\(1, 2\); give the model alone"),
+):
+    kind(f"tuning: {option}={bad!r}", tuned(**{option: bad}), error, f"^{option} is {says}")
+kind("tuning: no pairs but None", tuned(None), TypeError, r"None is no list of pairs; give \(picture, text\)")
+kind("tuning: colours for a pair", tuned(["\x1b[31m"]), TypeError, r"pair 0 is '\\x1b\[31m'; it must be")
+kind("tuning: one text of a million", tuned([("a.png", "x" * 10**6)]), ValueError, "every pair has the text 'xx")
+kind("tuning: a text of a million", tuned([("a", "x" * 10**6), ("b", "y")]), ValueError, "text 0 has 1,000,000 char")
+kind("mixing: no model", lambda w: helpers.mix_weights(w.model, None, 0.5), TypeError, "model is None; give the model")
+kind("mixing: a share of text", lambda w: helpers.mix_weights(w.model, w.model, "a"), TypeError, "share is 'a', a str")
+kind("mixing: a share of NaN", lambda w: helpers.mix_weights(w.model, w.model, np.nan), ValueError, "share is nan; it")
+kind("loss: arrays", lambda w: helpers.contrastive_loss(ROWS, ROWS), TypeError, r"features are array.*must be tensors")
+kind("loss: None", lambda w: helpers.contrastive_loss(torch.ones(1, 1), None), TypeError, "features are None, a NoneTy")
+
+
 kind("occlusion: patch=0", explained(patch=0), ValueError, "patch is 0; in a picture of")
 kind("occlusion: patch=1.5", explained(patch=1.5), TypeError, "patch is 1.5, a float")
 kind("occlusion: patch=9999", explained(patch=9999), ValueError, "patch is 9999; in a picture of")

@@ -119,7 +119,7 @@ def test_the_model_is_left_as_it_was(random_vit, noise):
 
 def test_other_image_encoders_are_refused_in_a_line(random_vit, noise):
     class Other(torch.nn.Module):
-        visual = torch.nn.Linear(1, 1)
+        visual, text_projection = torch.nn.Linear(1, 1), torch.ones(1, 1)
 
     with pytest.raises(TypeError, match=r"this image encoder is a Linear; occlusion_maps takes any model$"):
         helpers.patch_similarity(Other(), _transform(32), noise, TEXTS)

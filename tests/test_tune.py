@@ -151,6 +151,15 @@ def test_one_side_alone_can_learn_in_pieces(pairs):
     assert differ(before, state(model)) == ["visual.proj"]
 
 
+def test_it_learns_where_the_caller_has_switched_gradients_off(pairs):
+    usual, model = small(), small()
+    tune(usual, pairs)
+    with torch.no_grad():
+        tune(model, pairs)
+        assert not torch.is_grad_enabled()
+    assert not differ(state(usual), state(model))
+
+
 def test_a_half_precision_model_is_trained_in_float32(pairs):
     model = small().half()
     found = tune(model, pairs, learning_rate=1e-3)
@@ -341,7 +350,7 @@ def test_an_interrupted_training_leaves_the_best_weights(pairs):
         ({"every": 0}, r"every is 0; it must be at least 1"),
         ({"piece_size": -1}, r"piece_size is -1; it must be at least 1"),
         ({"learning_rate": 0}, r"learning_rate is 0; it must be above 0, such as 1e-5"),
-        ({"learning_rate": math.nan}, r"learning_rate is nan; it must be above 0"),
+        ({"learning_rate": math.nan}, r"learning_rate is nan; it must be finite"),
         ({"pairs": []}, r"there are 0 pairs; give at least two, with different texts"),
         ({"pairs": [("a.png", "a cat")]}, r"every pair has the text 'a cat': give at least two to choose from"),
         ({"pairs": [("a.png", "cat"), ("b.png", "cat")]}, r"every pair has the text 'cat': give at least two to"),
