@@ -8,9 +8,9 @@ from tests.conftest import ROOT
 
 HELPERS = ROOT / "helpers"
 ORDER = (
-    "weights checks files openai checkpoint models images threads forward tokens encode compare question plots "
-    "zeroshot explain patches contrast pairs trainer tune journal store folder search drawings lessons exercises "
-    "commands __main__"
+    "weights network checks files download openai checkpoint models images threads forward tokens encode compare "
+    "question plots zeroshot explain patches contrast pairs trainer tune journal store folder search drawings lessons "
+    "exercises commands __main__"
 ).split()
 
 

@@ -22,6 +22,7 @@ from typing import Any
 
 from helpers.commands import packages, probe
 from helpers.commands.packages import ROOT, Verdict, command, pip
+from helpers.network import why_not
 from helpers.weights import TINY_PATH, TINY_SHA256, VIT_PATH, VIT_SHA256
 
 HOME = Path(__file__).parents[1]
@@ -195,7 +196,7 @@ def network(url: str, needed: bool) -> Verdict:
             urllib.request.urlopen(request, timeout=REACH_SECONDS).close()
             answers.append("")
         except Exception as error:  # a proxy can answer anything
-            answers.append(str(getattr(error, "reason", None) or error))
+            answers.append(why_not(url, error))
 
     server = urllib.parse.urlsplit(url).netloc
     asking = threading.Thread(target=ask, daemon=True)  # a name that nobody knows can take minutes
