@@ -7,13 +7,14 @@ renamed, which happens at once or not at all.
 import hashlib
 import http.client
 import os
+import shutil
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
+from urllib.request import Request, build_opener
 
 from filelock import FileLock, Timeout
 from tqdm import tqdm
@@ -24,6 +25,7 @@ from helpers.network import why_not
 MIB = 1 << 20
 STALL_SECONDS = 10  # without a byte
 WAITS_SECONDS = (0, 1, 3, 9)  # before each try
+MAKE_ROOM = "make room, or name another folder by download_root"
 BUSY = (408, 429, 500, 502, 503, 504)  # what a server answers that may have the file later
 
 
@@ -104,8 +106,9 @@ def _fetch(url: str, part: Path, sha256: str, mib: int) -> None:
 
 def _append(url: str, part: Path, had: int, mib: int) -> None:
     """Ask once for what a part lacks, and add what comes."""
-    try:
-        source = urlopen(Request(url, headers={"Range": f"bytes={had}-"} if had else {}), timeout=STALL_SECONDS)
+    asked = Request(url, headers={"Range": f"bytes={had}-"} if had else {})
+    try:  # urlopen would keep to the proxy that was set when it was first called
+        source = build_opener().open(asked, timeout=STALL_SECONDS)
     except HTTPError as error:
         if error.code == 416:  # the part is longer than the file
             part.unlink()
@@ -118,6 +121,10 @@ def _append(url: str, part: Path, had: int, mib: int) -> None:
         raise StoppedError(why_not(url, error)) from error
     goes_on = source.headers.get("Content-Range", "").startswith(f"bytes {had}-")
     coming = source.headers.get("Content-Length")
+    free = shutil.disk_usage(part.parent).free
+    if coming and int(coming) > free:
+        room = f"{free / MIB:.1f} MiB are free in {printable(part.parent)}"
+        raise ConnectionError(f"{room}, and {int(coming) / MIB:.1f} are to come: {MAKE_ROOM}")
     try:
         with source, part.open("ab" if had and goes_on else "wb") as file:
             total = file.tell() + int(coming) if coming else None
@@ -130,8 +137,7 @@ def _append(url: str, part: Path, had: int, mib: int) -> None:
             os.fsync(file.fileno())
             size = file.tell()
     except OSError as error:
-        way_out = "make room, or name another folder by download_root"
-        raise OSError(f"{printable(part)} can't be written ({error.strerror}): {way_out}") from error
+        raise OSError(f"{printable(part)} can't be written ({error.strerror}): {MAKE_ROOM}") from error
     if total and size < total:
         raise StoppedError(f"the connection was lost after {size / MIB:.1f} of {total / MIB:.1f} MiB")
 

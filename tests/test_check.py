@@ -331,7 +331,7 @@ def test_bounds_are_read_as_pip_reads_them(bounds):
 
 
 def test_another_command_is_refused():
-    command = [sys.executable, "-m", "helpers", "serach"]
+    command = [sys.executable, "-m", "helpers", "find"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 2
     assert "  check " in result.stdout

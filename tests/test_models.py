@@ -205,7 +205,7 @@ def test_without_network_one_line_says_the_way_out(monkeypatch, tmp_path):
     def refuse(*_, **__):
         raise urllib.error.URLError("no network")
 
-    monkeypatch.setattr("helpers.download.urlopen", refuse)
+    monkeypatch.setattr("urllib.request.OpenerDirector.open", refuse)
     with pytest.raises(ConnectionError) as caught:
         helpers.load("ViT-B/32", download_root=tmp_path)
     message = str(caught.value)
