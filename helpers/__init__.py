@@ -22,8 +22,8 @@ if not _AS_COMMAND:  # which can speak where what follows can't be imported
         from helpers.tune import fine_tune, mix_weights
         from helpers.zeroshot import PROMPT_TEMPLATES, zero_shot_classifier
     except Exception as error:
-        error.add_note("\n".join(map(str, misfits())) or "`python -m helpers check` says what is wrong")
-        raise
+        mends = "\n".join(map(str, misfits())) or "`python -m helpers check` says what is wrong"
+        raise ImportError(f"{type(error).__name__}: {error}\n{mends}") from error  # IPython 7 shows no notes of one
 
 __all__ = [
     "available_models",

@@ -19,8 +19,8 @@ import clip
 import pytest
 from packaging.specifiers import SpecifierSet
 
-import helpers
 from helpers.commands import packages
+from notebooks import refresh
 from tests.conftest import ROOT
 
 NEEDS_PKG_RESOURCES = "pkg_resources" in (Path(clip.__file__).parent / "clip.py").read_text()
@@ -221,9 +221,10 @@ def test_an_environment_with_nothing_in_it_is_told_the_one_command(tmp_path):
     (python,) = (tmp_path / "empty").glob("*/python.exe" if sys.platform == "win32" else "bin/python")
     result = check(python=str(python), PYTHONPATH="")
     found = lines(result)
-    assert {"torch", "torchvision", "numpy", "pillow", "clip", "helpers"} <= set(found)
+    assert {"torch", "torchvision", "numpy", "pillow", "clip"} <= set(found)
     assert found["torch"].startswith(f"is not installed: {python} -m pip install ")
     assert "no Jupyter here; to open the lessons: " in lines(result, "note")["kernel"]
+    assert lines(result, "note")["helpers"] == "not tried before what they need is mended"
     assert f'all that is missing at once: {python} -m pip install --editable "{ROOT}[clip,lab]"' in result.stdout
 
 
@@ -305,20 +306,43 @@ def test_an_old_python_can_read_it_and_is_told(tmp_path):
                 assert re.match(r"3\.\d+\.\d+ is too old for the course: make PYTHON=", lines(result)["Python"])
 
 
-def test_what_an_import_raises_is_followed_by_what_mends_it(site):
+def first_cell(site, *options):
+    """Run what the first cell of every lesson does outside Colab, as a kernel would: in the folder of the lessons."""
+    code = re.sub(r"^ +[!%].*$", "", refresh.setup_cell(), flags=re.M)
+    command = [sys.executable, *options, "-c", code]
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    return subprocess.run(command, cwd=ROOT / "notebooks", env=environment, capture_output=True, text=True, check=False)
+
+
+def test_a_lesson_says_nothing_where_all_fits(site):
+    result = first_cell(site)
+    assert (result.stdout, result.stderr, result.returncode) == ("", "", 0)
+
+
+def test_a_lesson_says_what_does_not_fit_and_goes_on(site):
+    result = first_cell(version(version(site, "numpy", "1.19"), "pillow", "99.0"))
+    assert [line.split()[:3] for line in result.stdout.splitlines()] == [
+        ["wrong", "numpy", "1.19"],
+        ["wrong", "pillow", "99.0"],
+    ]
+    assert result.returncode == 0
+
+
+def test_a_lesson_that_cannot_import_ends_with_what_mends_it(site):
     version(package(site, "torch", "raise ImportError('no libtorch')"), "torch", "1.7.1")
-    command = [sys.executable, "-c", "import helpers"]
-    environment = {**os.environ, "PYTHONPATH": f"{site}{os.pathsep}{ROOT}"}
-    result = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert "\nImportError: no libtorch\nwrong torch        1.7.1 does not fit, the course needs >=2.4" in result.stderr
+    result = first_cell(site)
+    last = result.stderr[result.stderr.rindex("\nImportError: ") :]
+    assert last.startswith(
+        "\nImportError: ImportError: no libtorch\nwrong torch        1.7.1 does not fit, the course "
+    )
 
 
-def test_a_lesson_hears_only_what_is_wrong(site, monkeypatch, capsys):
-    helpers.preflight()
-    assert capsys.readouterr().out == ""
-    monkeypatch.syspath_prepend(version(version(site, "numpy", "1.19"), "pillow", "99.0"))
-    helpers.preflight()
-    assert [line.split()[1] for line in capsys.readouterr().out.splitlines()] == ["numpy", "pillow"]
+def test_a_kernel_of_another_python_is_told_what_to_install_for_it(site):
+    """One without any package, not even the helpers."""
+    result = first_cell(site, "-S")
+    last = result.stderr[result.stderr.rindex("\nImportError: ") :].splitlines()
+    assert f"wrong torch        is not installed: {sys.executable} -m pip install " in "\n".join(last)
+    assert len(last) > 5
 
 
 @pytest.mark.parametrize("bounds", [">=2.4,<3,!=2.13.0", "==2.6.0", ">=71,<80.9", ">=2022.10.31", ""])

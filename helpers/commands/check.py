@@ -107,9 +107,7 @@ def _probe(steps: list[str], seconds: float) -> tuple[bytes, str]:
 def helpers(found: dict[str, Any], needed: list[Verdict]) -> Verdict:
     """Say whether a lesson gets the helpers of this folder, and whether they can be imported."""
     place, mend = found.get("where"), pip("--editable", f"{ROOT}[clip,lab]")
-    if place is None and "error" not in found:
-        return Verdict("helpers", "wrong", "the lessons can't find them", mend)
-    if place is not None and Path(place).resolve() != HOME.resolve():
+    if place and Path(place).resolve() != HOME.resolve():
         text = f"the lessons find those of {place}, not {HOME}; rename or uninstall the former"
         return Verdict("helpers", "wrong", text, mend)
     if "error" in found and any(verdict.state == "wrong" for verdict in needed):

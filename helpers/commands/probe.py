@@ -60,7 +60,7 @@ def clip(told: dict) -> None:
 
 def helpers(told: dict) -> None:
     """Import the helpers, if they are those beside the file that sent for this."""
-    if told["where"] is None or not Path(told["where"]).samefile(sys.argv[1]):
+    if not Path(told["where"]).samefile(sys.argv[1]):
         return
     importlib.import_module("helpers")  # all of it
     models, openai = (importlib.import_module(f"helpers.{name}") for name in ("models", "openai"))
@@ -81,6 +81,7 @@ def kernel(told: dict) -> None:
 
 
 if __name__ == "__main__":
+    sys.path.append(str(Path(sys.argv[1]).parent))  # as the first cell of a lesson does
     for step in sys.argv[2:]:
         told: dict = {"where": where(step)}
         print(json.dumps({"step": step, "begins": True, **told}), flush=True)
