@@ -8,7 +8,7 @@
 # make address URL=https://…  say where the project is published
 # make bench  measure the speed beside other libraries (20 minutes on a quiet machine; 4 GB of files)
 # make tiny  train the embedded models anew, or go on where that stopped (hours; see training/README.md)
-# Each of them first makes .venv when it is missing or pyproject.toml has changed.
+# Each of them first makes .venv when it is missing or pyproject.toml has changed; check does only when it is missing.
 
 PYTHON ?= python3
 VENV := .venv
@@ -20,8 +20,9 @@ READY := $(VENV)/ready
 run: $(READY)
 	$(BIN)/python example.py
 
-check: $(READY)
-	$(BIN)/python -m helpers check
+check:
+	@test -x $(BIN)/python || $(MAKE) --no-print-directory $(READY)
+	@$(BIN)/python -m helpers check
 
 test: $(READY)
 	$(BIN)/ruff check .

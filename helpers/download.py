@@ -121,7 +121,7 @@ def _append(url: str, part: Path, had: int, mib: int) -> None:
         raise StoppedError(why_not(url, error)) from error
     goes_on = source.headers.get("Content-Range", "").startswith(f"bytes {had}-")
     coming = source.headers.get("Content-Length")
-    free = shutil.disk_usage(part.parent).free
+    free = shutil.disk_usage(part.parent).free + (0 if goes_on else had)
     if coming and int(coming) > free:
         room = f"{free / MIB:.1f} MiB are free in {printable(part.parent)}"
         raise ConnectionError(f"{room}, and {int(coming) / MIB:.1f} are to come: {MAKE_ROOM}")

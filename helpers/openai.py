@@ -52,18 +52,20 @@ def fetch(name: str, mib: int, download_root: str | PathLike | None) -> Path:
 
     Raises:
         ConnectionError: it is not on this machine and can't be fetched.
+        KeyboardInterrupt: a person stopped it; this tells what is kept, too.
     """
     url = OFFICIAL_URLS[name]
     sha256, file = url.split("/")[-2:]
     folder = Path(download_root).expanduser() if download_root else Path.home() / ".cache" / "clip"
     try:
         download(url, folder / file, sha256, mib)
-    except OSError as error:
+    except (OSError, KeyboardInterrupt) as error:
         part = folder / f"{file}.part"
         size = part.stat().st_size / 2**20 if part.is_file() else 0
-        kept = f"{size:.1f} MiB are kept, and the same call goes on with them; or " if size else ""
-        raise ConnectionError(
-            f"{name!r} ({mib} MiB) is not on this machine and could not be fetched ({reason(error)}): "
-            f"{kept}download {url} elsewhere and put it into {folder}, or use load('tiny'), which needs no network"
-        ) from None  # the message says it all
+        ways = [f"{size:.1f} MiB are kept, and the same call goes on with them"] if size else []
+        if isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt(*ways) from None
+        ways += [f"download {url} elsewhere and put it into {folder}", "use load('tiny'), which needs no network"]
+        why = f"{name!r} ({mib} MiB) is not on this machine and could not be fetched ({reason(error)})"
+        raise ConnectionError(f"{why}: {'; or '.join(ways)}") from None  # the message says it all
     return folder / file

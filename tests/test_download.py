@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -210,6 +211,28 @@ def test_a_connection_lost_too_often_says_how_to_go_on(server, cache):
     fetch(cache)
     assert held(cache) == WHOLE
     assert server.asked[-1][1] == f"bytes={HALF * 15 // 8}-"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a process is interrupted otherwise there")
+def test_who_interrupts_it_is_told_how_to_go_on(server, cache):
+    server.answers = [stalled, well]
+    interrupt = threading.Thread(target=interrupts, args=(cache,))
+    interrupt.start()
+    with pytest.raises(KeyboardInterrupt, match=r"^0\.\d MiB are kept, and the same call goes on with them$"):
+        fetch(cache)
+    interrupt.join()
+    assert held(cache).keys() == {"RN50.pt.part"}
+    fetch(cache)
+    assert held(cache) == WHOLE
+    assert server.asked[1][1].startswith("bytes=")
+
+
+def interrupts(cache):
+    """Press Ctrl-C once something has come."""
+    part = cache / "RN50.pt.part"
+    while not (part.exists() and part.stat().st_size):
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_a_server_that_stalls_is_given_up_and_asked_again(server, cache, monkeypatch):
