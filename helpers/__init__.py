@@ -2,7 +2,7 @@
 
 import sys
 
-from helpers.commands.packages import misfits, preflight
+from helpers.commands.packages import misfits, preflight, report
 
 _AS_COMMAND = sys.argv[:1] == ["-m"] and "helpers" in getattr(sys, "orig_argv", ["helpers"])  # `python -m helpers …`
 if not _AS_COMMAND:  # which can speak where what follows can't be imported
@@ -22,7 +22,7 @@ if not _AS_COMMAND:  # which can speak where what follows can't be imported
         from helpers.tune import fine_tune, mix_weights
         from helpers.zeroshot import PROMPT_TEMPLATES, zero_shot_classifier
     except Exception as error:
-        mends = "\n".join(map(str, misfits())) or "`python -m helpers check` says what is wrong"
+        mends = report(misfits()) or "`python -m helpers check` says what is wrong"
         raise ImportError(f"{type(error).__name__}: {error}\n{mends}") from error  # IPython 7 shows no notes of one
 
 __all__ = [

@@ -44,10 +44,8 @@ def main(arguments: list[str]) -> int:
     if options.json:
         print(json.dumps({"fine": not wrong, "verdicts": [verdict._asdict() for verdict in verdicts]}, indent=1))
     else:
-        print(*verdicts, sep="\n")
+        print(packages.report(verdicts))
         print(f"\n{wrong} wrong" if wrong else "\nall fine")
-        if [verdict.text for verdict in verdicts].count(packages.MISSING) > 1:
-            print("all that is missing at once:", pip("--editable", f"{ROOT}[clip,lab]"))
     return int(wrong > 0)
 
 

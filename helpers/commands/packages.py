@@ -45,8 +45,16 @@ def preflight() -> None:
 
     It reads their versions and imports nothing, so it takes a moment. ``python -m helpers check`` looks further.
     """
-    for verdict in misfits():
-        print(verdict)
+    if found := misfits():
+        print(report(found))
+
+
+def report(verdicts: list[Verdict]) -> str:
+    """Write verdicts, a line each, and one command for all that is missing."""
+    lines = [str(verdict) for verdict in verdicts]
+    if [verdict.text for verdict in verdicts].count(MISSING) > 1:
+        lines.append(f"all that is missing at once: {pip('--editable', f'{ROOT}[clip,lab]')}")
+    return "\n".join(lines)
 
 
 def misfits() -> list[Verdict]:
