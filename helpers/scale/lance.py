@@ -15,8 +15,8 @@ from pyarrow import compute, parquet
 from helpers.checks import number, whole
 from helpers.compare import normalize
 from helpers.identity import made_by
-from helpers.images import ImageSource
 from helpers.openai import CLIP
+from helpers.question import Pictures, Texts, encode_question
 from helpers.scale.encoder import FORMAT, check_made_by
 from helpers.searchable import Match, Searchable
 
@@ -111,8 +111,8 @@ class LanceIndex(Searchable):
 
     def search(  # type: ignore[override]
         self,
-        text: str | None = None,
-        picture: ImageSource | None = None,
+        text: Texts | None = None,
+        picture: Pictures | None = None,
         k: int = 10,
         above: float | None = None,
         where: str | None = None,
@@ -132,12 +132,14 @@ class LanceIndex(Searchable):
 
         Raises:
             TypeError: an argument is of another kind.
-            ValueError: neither text nor picture is given, ``k`` is less than 1, or the table is empty.
+            ValueError: nothing is asked, or its parts cancel each other out, ``k`` is less than 1, or the table is
+                empty.
             ImageError: the picture can't be read.
         """
         k, above = whole("k", k), None if above is None else number("above", above)
         lists, refine = whole("lists", lists), whole("refine", refine)
-        question: Any = self._filled().search(self._query(text, picture), vector_column_name="features")
+        table, row = self._filled(), encode_question(self.model, self.preprocess, text, picture, self.exact)
+        question: Any = table.search(row, vector_column_name="features")
         question = question.distance_type("dot").nprobes(lists).refine_factor(refine).limit(k)
         if where:
             question = question.where(where, prefilter=True)
