@@ -172,7 +172,7 @@ def lance_ways(rows: np.ndarray, cache: Path) -> Iterator[Way]:
         search = ask_lance(table, nprobes=lists, refine_factor=10)
         yield Way("LanceDB, IVF and PQ", f"{lists} lists, {10 * K} candidates", search, *facts)
     search = ask_lance(table, "digit = 7", nprobes=20, refine_factor=10)
-    yield Way("LanceDB, IVF and PQ, a tenth by a filter", "20 lists", search, *facts, digit=7)
+    yield Way("LanceDB, filtered tenth", f"20 lists, {10 * K} candidates", search, *facts, digit=7)
     table, *facts = lance_table(rows, cache / "lance, graph", HnswSq(distance_type="dot"))
     for breadth in (16, 64, 256):
         search = ask_lance(table, nprobes=20, ef=breadth)
