@@ -1,6 +1,7 @@
 # make run   compare two pictures with four texts (needs no network once installed)
 # make test  every unit test, every lesson
 # make portable  every lesson as another processor would compute it
+# make test-browser  every lesson in JupyterLab in a real browser (CHROMIUM=… names another than chromium)
 # make lab   open the lessons in JupyterLab
 # make lessons  stamp the first cells and run all lessons anew, keeping their outputs
 # make api    write the page of the API anew out of the docstrings
@@ -10,11 +11,12 @@
 # Each of them first makes .venv when it is missing or pyproject.toml has changed.
 
 PYTHON ?= python3
+CHROMIUM ?= chromium
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: run test portable lab lessons address api bench tiny
+.PHONY: run test portable test-browser lab lessons address api bench tiny
 
 run: $(READY)
 	$(BIN)/python example.py
@@ -28,6 +30,13 @@ test: $(READY)
 
 portable: $(READY)
 	$(BIN)/python tests/portable.py $(SEEDS)
+
+test-browser: $(VENV)/browser
+	@command -v $(CHROMIUM) >/dev/null || test "$$(id -u)" != 0 || \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium; } >/dev/null || true
+	@command -v $(CHROMIUM) >/dev/null || \
+		{ echo "Chromium is missing: sudo apt-get install chromium, or CHROMIUM=/path/to/one make test-browser"; exit 1; }
+	CHROMIUM=$$(command -v $(CHROMIUM)) $(BIN)/python -m pytest -n 2 --dist worksteal tests/browser.py
 
 lab: $(READY)
 	$(BIN)/python -m jupyter lab --allow-root --notebook-dir=. --LabApp.news_url=None \
@@ -59,6 +68,10 @@ tiny: $(READY)
 	for name in tiny tiny-vit; do \
 		$(BIN)/python -m training.evaluate $${TINY_DIR:-$$HOME/.cache/clip-course/training}/$$name.pt || exit 1; \
 	done
+
+$(VENV)/browser: $(READY)
+	@$(BIN)/python -m pip install --quiet --editable '.[browser]'
+	@touch $@
 
 $(READY): pyproject.toml
 	@echo "Installing into $(VENV): a few minutes, about 6 GB, nearly all of it PyTorch"

@@ -1,8 +1,8 @@
 """Every lesson in a real browser, as a learner sees it: ``make test-browser``.
 
-A plain ``pytest`` does not collect this file, for it needs Chromium. The lessons run in a JupyterLab on a temporary copy
-of them, with the settings of a new user but for two: every cell stands in the page at once, so that none that is off the
-screen escapes, and nobody asks about news.
+A plain ``pytest`` does not collect this file, for it needs Chromium. The lessons run in a JupyterLab on a temporary
+copy of them. Its settings are a new user's but for two: every cell stands in the page at once, so that none that is
+off the screen escapes, and nobody asks about news.
 """
 
 import json
