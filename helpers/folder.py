@@ -12,7 +12,7 @@ import numpy as np
 
 from helpers.checks import printable
 from helpers.compare import normalize
-from helpers.images import ImageError
+from helpers.images import ImageError, NoDecoderError
 from helpers.journal import Record
 from helpers.store import Stamp
 from helpers.threads import batches, in_threads
@@ -74,7 +74,7 @@ def encode_new(
     looked = batches(in_threads(partial(_look, folder), files), batch_size)
     plans, again = tee(_with_new(looked, known))
     sources = ([folder / record["path"] for record in new] for _, new in again)
-    errors: dict[str, tuple[str, str]] = {}
+    errors: dict[str, tuple[str, ImageError]] = {}
     for (records, new), outcomes in zip(plans, encode(sources), strict=True):
         rows = {}
         for record, outcome in zip(new, outcomes, strict=True):
@@ -82,9 +82,9 @@ def encode_new(
             if _stamp(file) != Stamp(*(record[part] for part in Stamp._fields)):
                 continue
             if isinstance(outcome, ImageError):
-                errors[digest] = printable(file), str(outcome)
+                errors[digest] = printable(file), outcome
             elif not np.isfinite(outcome).all() or not outcome.any():
-                errors[digest] = printable(file), f"{printable(file)} has no finite features"
+                errors[digest] = printable(file), ImageError(f"{file} has no finite features")
             else:
                 rows[digest] = normalize(outcome)
         yield [_settled(record, rows, known, errors) for record in records], rows
@@ -113,15 +113,20 @@ def _with_new(looked: Iterable[list[Record]], known: Container[str]) -> Iterator
         yield records, new
 
 
-def _settled(record: Record, rows: Container[str], known: Container[str], errors: dict[str, tuple[str, str]]) -> Record:
+def _settled(
+    record: Record, rows: Container[str], known: Container[str], errors: dict[str, tuple[str, ImageError]]
+) -> Record:
     """Add to a record why its content has no features, unless it has."""
     digest = record.get("sha256", "")
     if "error" in record or digest in rows or digest in known:
         return record
     if digest not in errors:
         return _changed(record["path"])
-    file, reason = errors[digest]
-    return {**record, "error": reason.replace(file, printable(record["path"]))}
+    file, error = errors[digest]
+    reason = str(error).replace(file, printable(record["path"]))
+    if isinstance(error, NoDecoderError):  # without a stamp, so that the next update tries again
+        return {"path": record["path"], "error": reason}
+    return {**record, "error": reason}
 
 
 def _changed(path: str) -> Record:

@@ -16,11 +16,8 @@ from torch import nn
 from helpers.checkpoint import read_state_dict, remember_file
 from helpers.checks import path_of, printable, reason, shown
 from helpers.openai import CLIP, OFFICIAL_URLS, build_model, clip_preprocess, fetch
+from helpers.weights import TINY_PATH, TINY_SHA256, VIT_PATH, VIT_SHA256
 
-TINY_PATH = Path(__file__).parent / "weights" / "tiny.pt"
-TINY_SHA256 = "23dbeb750fab3da28d47d2027cc25ebd74860e78fd0bea487a1f438e736c1847"
-VIT_PATH = TINY_PATH.with_name("tiny-vit.pt")  # a picture side alone: the text side is that of `tiny`
-VIT_SHA256 = "6716eddaba1129504407b872fdc96c81d641933073f88969ebca411814a8d12c"
 PRECISIONS = ("float32", "float16", "bfloat16")
 PROCESSOR = Path("/proc/cpuinfo")
 

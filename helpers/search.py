@@ -13,13 +13,14 @@ from PIL import Image
 
 from helpers.checkpoint import weights_sha256
 from helpers.checks import number, path_of, printable, whole
-from helpers.compare import normalize, top_k
-from helpers.encode import encode_images, encode_texts, progress_bar, rows_or_errors
+from helpers.compare import top_k
+from helpers.encode import progress_bar, rows_or_errors
 from helpers.folder import encode_new, walk
 from helpers.forward import feature_size
-from helpers.images import ImageSource, open_image
+from helpers.images import open_image
 from helpers.journal import Record
 from helpers.openai import CLIP
+from helpers.question import Pictures, Texts, encode_question
 from helpers.store import UNSEEN, FeatureStore
 
 
@@ -124,17 +125,15 @@ class FolderIndex:
         return Changes(kinds["encoded"], kinds["known"], kinds["broken"], len(gone), len(found) - len(pending))
 
     def search(
-        self,
-        text: str | None = None,
-        picture: ImageSource | None = None,
-        k: int = 10,
-        above: float | None = None,
+        self, text: Texts | None = None, picture: Pictures | None = None, k: int = 10, above: float | None = None
     ) -> list[Match]:
         """Find the pictures that fit best. All are compared; the result is exact.
 
         Args:
-            text: what to look for.
-            picture: a path or a PIL image, from anywhere. With a text: their rows of length 1 are added.
+            text: what to look for. Several are a list, each a text or a pair ``(text, weight)``; a negative weight
+                leads away from it: ``["a red car", ("snow", -0.5)]``.
+            picture: a path or a PIL image, from anywhere; or a list of them, with weights in the same way. The rows
+                of all texts and pictures, of length 1 times their weights, are added.
             k: how many; a smaller folder gives fewer.
             above: a threshold; only scores above it count, so there may be fewer than ``k``, or none.
 
@@ -143,7 +142,8 @@ class FolderIndex:
 
         Raises:
             TypeError: an argument is of another kind.
-            ValueError: neither text nor picture is given, ``k`` is less than 1, or the index is empty or damaged.
+            ValueError: nothing is asked, or its parts cancel each other out, ``k`` is less than 1, or the index is
+                empty or damaged.
             ImageError: the picture can't be read.
         """
         k, above = whole("k", k), None if above is None else number("above", above)
@@ -154,20 +154,12 @@ class FolderIndex:
         if not paths:
             raise ValueError(f"no picture of {printable(self.folder)} is in the index: call update() first")
         k = min(k, len(paths))
-        scores = (self.store.features @ self._query(text, picture))[rows]
+        question = encode_question(self.model, self.preprocess, text, picture, self.exact)
+        scores = (self.store.features @ question)[rows]
         near = np.flatnonzero(scores >= np.partition(scores, -k)[-k])
         best, scores = top_k(scores[None, near].clip(-1, 1), k)
         found = zip(near[best[0]], scores[0], strict=True)
         return [Match(self.folder / paths[i], float(score)) for i, score in found if above is None or score > above]
-
-    def _query(self, text: str | None, picture: ImageSource | None) -> np.ndarray:
-        """Encode the question: ``(d,)``, of length 1."""
-        if text is None and picture is None:
-            raise ValueError("give a text, a picture, or both")
-        parts = [] if text is None else [encode_texts(self.model, [text], progress=False)[0]]
-        if picture is not None:
-            parts.append(encode_images(self.model, self.preprocess, [picture], progress=False, exact=self.exact)[0])
-        return normalize(normalize(np.array(parts)).sum(axis=0))
 
 
 def _existing(folder: Path) -> Path:

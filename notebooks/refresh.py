@@ -32,7 +32,11 @@ if "google.colab" in sys.modules:
         !git clone --quiet --depth 1 {{course}} course
     %pip install --quiet ftfy regex tqdm {{package}}@{{commit}}
     sys.path.insert(0, "course")
+sys.path.append(os.path.abspath(".."))  # the course's folder
 
+import helpers
+
+helpers.preflight()  # says what is wrong with this machine, if anything
 MODEL = os.environ.get("CLIP_MODEL", "tiny")"""
 # GitHub shows no widgets: a lesson falls back on a picture, which is kept
 NO_WIDGETS = "import sys; sys.modules['ipywidgets'] = None"

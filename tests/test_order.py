@@ -8,8 +8,9 @@ from tests.conftest import ROOT
 
 HELPERS = ROOT / "helpers"
 ORDER = (
-    "checks files openai checkpoint models images threads forward tokens encode compare plots zeroshot explain "
-    "patches contrast pairs trainer tune journal store folder search drawings lessons exercises"
+    "weights network checks files download openai checkpoint models images threads forward tokens encode compare "
+    "question plots zeroshot explain patches contrast pairs trainer tune journal store folder search drawings lessons "
+    "exercises commands __main__"
 ).split()
 
 
@@ -33,7 +34,7 @@ def test_a_module_imports_only_those_before_it(place):
 
 def test_each_module_has_its_place():
     modules = {path.stem for path in HELPERS.glob("*.py")} | {path.parent.name for path in HELPERS.glob("*/*.py")}
-    assert modules - {"__init__", "weights"} == set(ORDER)
+    assert modules - {"__init__"} == set(ORDER)
 
 
 def test_what_clip_keeps_to_itself_comes_in_by_one_door():
