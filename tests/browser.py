@@ -208,3 +208,22 @@ def test_words_typed_in_lesson_0_become_a_row_with_the_numbers_of_the_helpers(vi
     expect(cell.locator(".jp-OutputArea-output")).to_contain_text([f"{words}   {files[best].stem} {score:.2f}"])
     expect(cell.locator("img")).not_to_have_attribute("src", before)
     assert shown(page) == promised(path)
+
+
+def test_the_page_of_a_search_opens_from_disk(page, tiny, tmp_path):
+    folder, file = tmp_path / "pictures", tmp_path / "found.html"
+    folder.mkdir()
+    names = {"car.png": "car.png", "bus.png": 'a bus & <img src="bus.png">.png', "cat.png": "Kätzchen 1.png"}
+    for name, new in names.items():
+        shutil.copy(IMAGES / name, folder / new)
+    command = [sys.executable, "-m", "helpers", "search", str(folder), "a red car", "--html", str(file)]
+    subprocess.run(command, check=True, env={**os.environ, "CLIP_MODEL": "tiny"})
+    matches = helpers.FolderIndex(folder, *tiny).search("a red car")
+    page.goto(file.as_uri())
+    expect(page.locator("li")).to_have_text([f"{match.path.name}{match.score:.3f}" for match in matches])
+    links = page.locator("li a").evaluate_all("links => links.map(link => link.href)")
+    assert links == [match.path.as_uri() for match in matches]
+    widths = page.locator("img").evaluate_all("pictures => pictures.map(picture => picture.naturalWidth)")
+    assert widths == [256] * len(names)
+    assert [asked for asked in page.asked if not asked.startswith("data:")] == [file.as_uri()]
+    assert page.broken == []
