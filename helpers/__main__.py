@@ -1,4 +1,4 @@
-"""The commands: ``python -m helpers check``, ``python -m helpers search FOLDER TEXT``."""
+"""The commands: ``python -m helpers check``, ``… search FOLDER TEXT``, ``… encode MANIFEST OUT``."""
 
 import sys
 from importlib import import_module
@@ -8,6 +8,7 @@ from helpers.commands.packages import misfits, report
 COMMANDS = {
     "check": "whether this machine can run the course, and what mends it where it can't",
     "search": "the pictures of a folder by words, by pictures, by both",
+    "encode": "the pictures of a manifest into Parquet files",
 }
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from helpers.checks import printable
 from helpers.images import ImageError, open_image
-from helpers.search import Match
+from helpers.searchable import Match
 
 THUMBNAIL = 256  # pixels of the longer side
 LOOKED_AT = 128  # pixels of the longer side, where a picture is judged
