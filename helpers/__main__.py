@@ -21,7 +21,7 @@ def main(arguments: "list[str]") -> int:
     try:
         command = import_module(f"helpers.commands.{arguments[0]}")
     except Exception as error:  # an import may raise anything
-        print(f"{type(error).__name__}: {error}", report(misfits()), sep="\n", file=sys.stderr)
+        print(f"{type(error).__name__}: {error}\n{report(misfits())}".rstrip(), file=sys.stderr)
         print("`python -m helpers check` looks further", file=sys.stderr)
         return 2
     return command.main(arguments[1:])
