@@ -2,6 +2,7 @@
 # make check  say whether this machine can run the course, and what mends it where it can't
 # make test  every unit test, every lesson
 # make portable  every lesson as another processor would compute it
+# make test-browser  every lesson in JupyterLab in a real browser (CHROMIUM=… names another than chromium)
 # make lab   open the lessons in JupyterLab
 # make lessons  stamp the first cells and run all lessons anew, keeping their outputs
 # make api    write the page of the API anew out of the docstrings
@@ -11,11 +12,12 @@
 # Each of them first makes .venv when it is missing or pyproject.toml has changed; check does only when it is missing.
 
 PYTHON ?= python3
+CHROMIUM ?= chromium
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: run check test portable lab lessons address api bench tiny
+.PHONY: run check test portable test-browser lab lessons address api bench tiny
 
 run: $(READY)
 	$(BIN)/python example.py
@@ -33,6 +35,13 @@ test: $(READY)
 
 portable: $(READY)
 	$(BIN)/python tests/portable.py $(SEEDS)
+
+test-browser: $(VENV)/browser
+	@command -v $(CHROMIUM) >/dev/null || test "$$(id -u)" != 0 || \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium; } >/dev/null || true
+	@command -v $(CHROMIUM) >/dev/null || \
+		{ echo "Chromium is missing: sudo apt-get install chromium, or CHROMIUM=/path/to/one make test-browser"; exit 1; }
+	CHROMIUM=$$(command -v $(CHROMIUM)) $(BIN)/python -m pytest -n 2 --dist worksteal tests/browser.py
 
 lab: $(READY)
 	$(BIN)/python -m jupyter lab --allow-root --notebook-dir=. --LabApp.news_url=None \
@@ -64,6 +73,10 @@ tiny: $(READY)
 	for name in tiny tiny-vit; do \
 		$(BIN)/python -m training.evaluate $${TINY_DIR:-$$HOME/.cache/clip-course/training}/$$name.pt || exit 1; \
 	done
+
+$(VENV)/browser: $(READY)
+	@$(BIN)/python -m pip install --quiet --editable '.[browser]'
+	@touch $@
 
 $(READY): pyproject.toml
 	@echo "Installing into $(VENV): a few minutes, about 6 GB, nearly all of it PyTorch"

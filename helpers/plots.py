@@ -100,7 +100,8 @@ def plot_occlusion(image: ImageSource, occlusion_map: np.ndarray, axes: "Axes | 
         axes = plt.figure().add_subplot()
     axes.imshow(image.convert("L"), cmap="gray", vmin=0, vmax=255)
     drawn = axes.imshow(occlusion_map, cmap="viridis", alpha=0.65)
-    axes.figure.colorbar(drawn, ax=axes, label="drop of cosine", shrink=0.8)
+    shrink = 0.8 * min(1, image.height / image.width)  # no taller than a wide picture
+    axes.figure.colorbar(drawn, ax=axes, label="drop of cosine", shrink=shrink)
     axes.axis("off")
     return axes
 

@@ -1,0 +1,229 @@
+"""Every lesson in a real browser, as a learner sees it: ``make test-browser``.
+
+A plain ``pytest`` does not collect this file, for it needs Chromium. The lessons run in a JupyterLab on a temporary
+copy of them. Its settings are a new user's but for two: every cell stands in the page at once, so that none that is
+off the screen escapes, and nobody asks about news.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+import helpers
+from tests.conftest import IMAGES, ROOT
+from tests.test_lessons import LESSONS, cells
+
+CHROMIUM = os.environ["CHROMIUM"]
+SECONDS = 1000  # Playwright counts in milliseconds
+JUPYTERLAB, NOTEBOOK_7 = "lab/tree", "notebooks"
+SETTINGS = {
+    "config/labconfig/page_config.json": {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}},
+    "settings/@jupyterlab/notebook-extension/tracker.jupyterlab-settings": {"windowingMode": "none"},
+}
+STAY_HERE = """\
+import sys
+
+
+def stay_here(event, arguments):
+    if event == "socket.getaddrinfo" and arguments[0] not in (None, "", "localhost", "127.0.0.1"):
+        raise RuntimeError(f"a lesson looks for the machine {arguments[0]}")
+
+
+sys.addaudithook(stay_here)
+"""
+ERROR = "[data-mime-type='application/vnd.jupyter.error']"
+SHOWN = """cells => cells.map(cell => ({
+    number: cell.querySelector(".jp-InputPrompt").textContent,
+    pictures: [...cell.querySelectorAll("img")].filter(picture => picture.naturalWidth > 0).length,
+    broken: [...cell.querySelectorAll("img")].filter(picture => !(picture.naturalWidth > 0)).length,
+}))"""
+
+
+@pytest.fixture(scope="session")
+def jupyter(tmp_path_factory):
+    """JupyterLab on loopback, whose kernels find no other machine: its address, its token, and the folder it shows."""
+    folder = tmp_path_factory.mktemp("jupyter")
+    shutil.copytree(ROOT / "notebooks", folder / "course" / "notebooks")
+    start_up = folder / "ipython" / "profile_default" / "startup" / "stay_here.py"
+    for path in (start_up, *(folder / name for name in SETTINGS)):
+        path.parent.mkdir(parents=True)
+    start_up.write_text(STAY_HERE)
+    for name, settings in SETTINGS.items():
+        (folder / name).write_text(json.dumps(settings))
+    environment = {
+        **os.environ,
+        "CLIP_MODEL": "tiny",
+        "IPYTHONDIR": str(folder / "ipython"),
+        "JUPYTER_CONFIG_DIR": str(folder / "config"),
+        "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
+        "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
+    }
+    command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1"]
+    with (folder / "log").open("w") as log:
+        server = subprocess.Popen(command, cwd=folder / "course", env=environment, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        listens = wait_for_server(server, folder)
+        yield listens["url"], listens["token"], folder / "course"
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def wait_for_server(server: subprocess.Popen, folder: Path) -> dict:
+    """Wait for the file in which a server tells where it listens."""
+    for _ in range(600):
+        told = [path.read_text() for path in (folder / "runtime").glob("jpserver-*.json")]
+        if told and told[0].endswith("}"):
+            return json.loads(told[0])
+        if server.poll() is not None:
+            break
+        time.sleep(0.1)
+    raise RuntimeError((folder / "log").read_text())
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A browser to which every name of another machine leads nowhere: so none is reached even while a test fails."""
+    with sync_playwright() as playwright:
+        nowhere = ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=nowhere, chromium_sandbox=False)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium):
+    """A page that keeps in ``asked`` what was asked for, and in ``broken`` what its scripts complained of."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.asked, page.broken = [], []
+    context.on("request", lambda request: page.asked.append(request.url))
+    page.on("websocket", lambda socket: page.asked.append(socket.url))
+    page.on("pageerror", lambda error: page.broken.append(str(error)))
+    yield page
+    context.close()
+
+
+@pytest.fixture
+def notebook(page, jupyter):
+    """Opens lessons, sees to it that nothing leaves the machine, and ends their kernels."""
+    url, token, folder = jupyter
+
+    def open_lesson(path: Path, view: str) -> Path:
+        """Open a fresh copy, and wait till all of it stands there and its kernel is ready."""
+        copy = shutil.copy(path, folder / "notebooks" / path.name)
+        page.goto(f"{url}{view}/notebooks/{path.name}?reset&token={token}")
+        ready = page.locator("#jp-main-statusbar", has_text="Idle").or_(page.locator(".jp-NotebookKernelStatus-fade"))
+        expect(ready).to_be_attached(timeout=60 * SECONDS)
+        expect(page.locator(".jp-CodeCell")).to_have_count(len(cells(path, "code")))
+        return copy
+
+    yield open_lesson
+    who = {"Authorization": f"token {token}"}
+    for kernel in page.request.get(f"{url}api/kernels", headers=who).json():
+        page.request.delete(f"{url}api/kernels/{kernel['id']}", headers=who)
+    here = (url, url.replace("http", "ws", 1), "data:", "blob:")
+    assert [asked for asked in page.asked if not asked.startswith(here)] == []
+
+
+def choose(page: Page, menu: str, entry: str) -> None:
+    """Click an entry of the menu bar."""
+    page.get_by_role("menuitem", name=menu, exact=True).click()
+    page.get_by_role("menuitem", name=entry, exact=True).click()
+
+
+def save(page: Page, copy: Path) -> str:
+    """Save the notebook; give its text, but for the version of this machine's Python."""
+    before = copy.stat().st_mtime_ns
+    page.locator(".jp-Notebook").press("Control+s")
+    while copy.stat().st_mtime_ns == before:
+        page.wait_for_timeout(50)
+    return but_version(copy)
+
+
+def but_version(path: Path) -> str:
+    return re.sub(r'"version": "[\d.]+"', "", path.read_text())
+
+
+def shown(page: Page) -> list[dict]:
+    """Tell for each code cell its number, and how many pictures are shown or broken."""
+    return page.locator(".jp-CodeCell").evaluate_all(SHOWN)
+
+
+def run_all(page: Page) -> list[dict]:
+    """Clear what was saved, run all cells, and tell what is shown now."""
+    choose(page, "Edit", "Clear Outputs of All Cells")
+    expect(page.locator(".jp-OutputArea-output")).to_have_count(0)
+    numbers = page.locator(".jp-CodeCell .jp-InputPrompt")
+    choose(page, "Run", "Run All Cells")
+    expect(numbers.last).to_have_text("[*]:")  # saved numbers do not go away by themselves
+    expect(numbers.filter(has_text="[*]:")).to_have_count(0, timeout=300 * SECONDS)
+    assert page.locator(ERROR).all_text_contents() == []
+    return shown(page)
+
+
+def promised(path: Path) -> list[dict]:
+    """Tell what each code cell must show: its number after one run from top to bottom, and the saved pictures."""
+    return [
+        {
+            "number": f"[{i}]:",
+            "pictures": sum("image/png" in output.get("data", {}) for output in cell.outputs),
+            "broken": 0,
+        }
+        for i, cell in enumerate(cells(path, "code"), start=1)
+    ]
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_a_lesson_opens_unchanged_and_runs_in_jupyterlab(path, page, notebook):
+    copy = notebook(path, JUPYTERLAB)
+    assert shown(page) == promised(path)
+    assert save(page, copy) == but_version(path)
+    assert run_all(page) == promised(path)
+    assert page.broken == []
+
+
+@pytest.mark.parametrize("view", [JUPYTERLAB, NOTEBOOK_7], ids=["jupyterlab", "notebook 7"])
+def test_words_typed_in_lesson_0_become_a_row_with_the_numbers_of_the_helpers(view, page, notebook, tiny):
+    path = LESSONS[0]
+    notebook(path, view)
+    assert run_all(page) == promised(path)
+    files = sorted(IMAGES.glob("*.png"))
+    words = "something that barks"
+    scores = helpers.cosine_similarity(helpers.encode_texts(tiny[0], [words]), helpers.encode_images(*tiny, files))
+    (best, *_), (score, *_) = (ranked[0] for ranked in helpers.top_k(scores, k=6))
+    cell = page.locator(".jp-CodeCell", has=page.locator(".widget-text")).first
+    before = cell.locator("img").get_attribute("src")
+    cell.locator(".widget-text input").fill(words)
+    cell.locator(".widget-text input").press("Enter")
+    expect(cell.locator(".jp-OutputArea-output")).to_contain_text([f"{words}   {files[best].stem} {score:.2f}"])
+    expect(cell.locator("img")).not_to_have_attribute("src", before)
+    assert shown(page) == promised(path)
+
+
+def test_the_page_of_a_search_opens_from_disk(page, tiny, tmp_path):
+    folder, file = tmp_path / "pictures", tmp_path / "found.html"
+    folder.mkdir()
+    names = {"car.png": "car.png", "bus.png": 'a bus & <img src="bus.png">.png', "cat.png": "Kätzchen 1.png"}
+    for name, new in names.items():
+        shutil.copy(IMAGES / name, folder / new)
+    command = [sys.executable, "-m", "helpers", "search", str(folder), "a red car", "--html", str(file)]
+    subprocess.run(command, check=True, env={**os.environ, "CLIP_MODEL": "tiny"})
+    matches = helpers.FolderIndex(folder, *tiny).search("a red car")
+    page.goto(file.as_uri())
+    expect(page.locator("li")).to_have_text([f"{match.path.name}{match.score:.3f}" for match in matches])
+    links = page.locator("li a").evaluate_all("links => links.map(link => link.href)")
+    assert links == [match.path.as_uri() for match in matches]
+    widths = page.locator("img").evaluate_all("pictures => pictures.map(picture => picture.naturalWidth)")
+    assert widths == [256] * len(names)
+    assert [asked for asked in page.asked if not asked.startswith("data:")] == [file.as_uri()]
+    assert page.broken == []
