@@ -166,7 +166,8 @@ def run_all(page: Page, copy: Path) -> list[dict]:
     expect(numbers.filter(has_text="[*]:")).to_have_count(0, timeout=300 * SECONDS)
     save(page)
     outputs = [output for cell in cells(copy, "code") for output in cell.outputs]
-    assert ["\n".join(output.traceback) for output in outputs if output.output_type == "error"] == []
+    errors = ["\n".join(output.traceback) for output in outputs if output.output_type == "error"]
+    assert not errors, errors[0]
     assert page.get_by_text("Traceback (most recent call last)").all_text_contents() == []
     return shown(page)
 
