@@ -168,9 +168,9 @@ def lance_ways(rows: np.ndarray, cache: Path) -> Iterator[Way]:
     codes = IvfPq(distance_type="dot", num_sub_vectors=rows.shape[1] // 8)
     table, *facts = lance_table(rows, cache / "lance, codes", codes)
     yield Way("LanceDB, no index", "", ask_lance(table), rows.nbytes, 0)
-    for lists, refine in ((1, 10), (5, 10), (20, 10), (20, 50), (60, 50)):
-        search = ask_lance(table, nprobes=lists, refine_factor=refine)
-        yield Way("LanceDB, IVF and PQ", f"{lists} lists, {refine * K} candidates", search, *facts)
+    for lists in (1, 5, 20, 60):
+        search = ask_lance(table, nprobes=lists, refine_factor=10)
+        yield Way("LanceDB, IVF and PQ", f"{lists} lists, {10 * K} candidates", search, *facts)
     search = ask_lance(table, "digit = 7", nprobes=20, refine_factor=10)
     yield Way("LanceDB, filtered tenth", f"20 lists, {10 * K} candidates", search, *facts, digit=7)
     table, *facts = lance_table(rows, cache / "lance, graph", HnswSq(distance_type="dot"))
