@@ -22,6 +22,7 @@ IMAGE_SIDES = {
 }
 TEXT_SIDE = {"context_length": 77, "vocab_size": 49408, "transformer_width": 64, "transformer_heads": 1}
 SIZE = 64
+EMPTY = "%reset -f\nimport torch\ntorch.set_grad_enabled(True)"  # as a new kernel has it
 
 
 @pytest.fixture(scope="module", params=[*IMAGE_SIDES, *filter(None, [os.environ.get("CLIP_MODEL")])])
@@ -43,7 +44,7 @@ def test_every_lesson_runs_to_its_end(model_name, monkeypatch):
     course = nbformat.v4.new_notebook()
     for path in LESSONS:
         lesson = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
-        course.cells += [*lesson, nbformat.v4.new_code_cell("%reset -f")]
+        course.cells += [*lesson, nbformat.v4.new_code_cell(EMPTY)]
         for number, cell in enumerate(lesson):
             cell.metadata["place"] = f"{path.name} Cell {number}"
     NotebookClient(

@@ -20,7 +20,7 @@ from helpers import drawings
 from helpers.commands import search
 from helpers.commands.page import are_photographs, page
 from helpers.images import PLUGINS
-from helpers.search import Match
+from helpers.searchable import Match
 from tests.conftest import IMAGES, ROOT
 
 NASTY = '<b onclick="x">\'&\n\x1b[31m.png'
