@@ -3,6 +3,7 @@
 # make test  every unit test, every lesson
 # make portable  every lesson as another processor would compute it
 # make test-browser  every lesson in JupyterLab in a real browser (CHROMIUM=… names another than chromium)
+# make test-scale  the same job on Ray and in LanceDB, with kills (installs both, 1 GB)
 # make lab   open the lessons in JupyterLab
 # make lessons  stamp the first cells and run all lessons anew, keeping their outputs
 # make api    write the page of the API anew out of the docstrings
@@ -17,7 +18,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: run check test portable test-browser lab lessons address api bench tiny
+.PHONY: run check test portable test-browser test-scale lab lessons address api bench tiny
 
 run: $(READY)
 	$(BIN)/python example.py
@@ -32,6 +33,10 @@ test: $(READY)
 	$(BIN)/mypy
 	$(BIN)/codespell
 	$(BIN)/python -m pytest -n 2 --dist loadscope
+
+test-scale: $(READY)
+	$(BIN)/python -m pip install --quiet --editable '.[ray,lance]'
+	$(BIN)/python -m pytest tests/scale notebooks/17-many-machines.ipynb notebooks/18-search-millions.ipynb
 
 portable: $(READY)
 	$(BIN)/python tests/portable.py $(SEEDS)

@@ -1,4 +1,4 @@
-"""The commands: ``python -m helpers check``, ``python -m helpers search FOLDER TEXT``."""
+"""The commands: ``python -m helpers check``, ``… search FOLDER TEXT``, ``… encode MANIFEST OUT``."""
 
 import sys
 from importlib import import_module
@@ -8,6 +8,7 @@ from helpers.commands.packages import misfits, report
 COMMANDS = {
     "check": "whether this machine can run the course, and what mends it where it can't",
     "search": "the pictures of a folder by words, by pictures, by both",
+    "encode": "the pictures of a manifest into Parquet files",
 }
 
 
@@ -20,7 +21,7 @@ def main(arguments: "list[str]") -> int:
     try:
         command = import_module(f"helpers.commands.{arguments[0]}")
     except Exception as error:  # an import may raise anything
-        print(f"{type(error).__name__}: {error}", report(misfits()), sep="\n", file=sys.stderr)
+        print(f"{type(error).__name__}: {error}\n{report(misfits())}".rstrip(), file=sys.stderr)
         print("`python -m helpers check` looks further", file=sys.stderr)
         return 2
     return command.main(arguments[1:])

@@ -214,13 +214,13 @@ def test_a_connection_lost_too_often_says_how_to_go_on(server, cache):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a process is interrupted otherwise there")
-def test_who_interrupts_it_is_told_how_to_go_on(server, cache):
+def test_who_interrupts_it_is_told_how_to_go_on(server, cache, request):
     server.answers = [stalled, well]
-    interrupt = threading.Thread(target=interrupts, args=(cache,))
-    interrupt.start()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background, it is ignored
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
+    threading.Thread(target=interrupts, args=(cache,), daemon=True).start()
     with pytest.raises(KeyboardInterrupt, match=r"^0\.\d MiB are kept, and the same call goes on with them$"):
         fetch(cache)
-    interrupt.join()
     assert held(cache).keys() == {"RN50.pt.part"}
     fetch(cache)
     assert held(cache) == WHOLE

@@ -8,10 +8,11 @@ from tests.conftest import ROOT
 
 HELPERS = ROOT / "helpers"
 ORDER = (
-    "weights network checks files download openai checkpoint models images threads forward tokens encode compare "
-    "question plots zeroshot explain patches contrast pairs trainer tune journal store folder search drawings lessons "
-    "exercises commands __main__"
+    "weights network checks files download openai checkpoint models images identity threads forward tokens encode "
+    "compare question plots zeroshot explain patches contrast pairs trainer tune journal store folder searchable "
+    "search scale drawings lessons exercises commands __main__"
 ).split()
+SCALE = "manifest encoder shards workers job index lance".split()
 
 
 def imports_of(name):
@@ -30,6 +31,13 @@ def imports_of(name):
 def test_a_module_imports_only_those_before_it(place):
     ours = {name.split(".")[1] for name in imports_of(ORDER[place]) if name.split(".")[0] == "helpers"}
     assert ours <= {*ORDER[:place], ORDER[place]}
+
+
+@pytest.mark.parametrize("place", range(len(SCALE)))
+def test_a_module_of_scale_imports_only_those_before_it(place):
+    parts = (name.split(".") for name in imports_of(f"scale/{SCALE[place]}"))
+    assert {part[2] for part in parts if part[:2] == ["helpers", "scale"]} <= {*SCALE[:place]}
+    assert {path.stem for path in (HELPERS / "scale").glob("*.py")} - {"__init__"} == set(SCALE)
 
 
 def test_each_module_has_its_place():

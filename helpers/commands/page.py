@@ -11,7 +11,7 @@ from PIL import Image
 
 from helpers.checks import printable
 from helpers.images import ImageError, open_image
-from helpers.search import Match
+from helpers.searchable import Match
 
 THUMBNAIL = 256  # pixels of the longer side
 LOOKED_AT = 128  # pixels of the longer side, where a picture is judged
@@ -29,7 +29,7 @@ body {{ font: 16px/1.5 system-ui, sans-serif; margin: 2rem; color: #1b1b1f; back
 h1 {{ font-size: 1.4rem; overflow-wrap: anywhere; }}
 ol {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(12rem, 1fr)); gap: 1rem; padding: 0; }}
 li {{ list-style: none; border: 1px solid #c8c8d0; border-radius: 8px; padding: .75rem; overflow-wrap: anywhere; }}
-img {{ display: block; width: 100%; height: 12rem; object-fit: contain; }}
+img {{ display: block; width: 100%; height: 12rem; margin-bottom: .5rem; object-fit: contain; }}
 b {{ font-variant-numeric: tabular-nums; }}
 a {{ color: #0b57d0; }}
 @media (prefers-color-scheme: dark) {{
