@@ -12,14 +12,22 @@ from helpers.search import Changes
 WANTED, UNWANTED, WEIGHT = "a bus", "a car", 0.5
 
 
-def exercise_1(first: int, model: torch.nn.Module, index: np.ndarray) -> str | None:
-    """The best match of one text minus half of another."""
+def exercise_1(third: int, model: torch.nn.Module, index: np.ndarray) -> str | None:
+    """The third match of one text minus half of another."""
     wanted, unwanted = normalize(encode_texts(model, [WANTED, UNWANTED], progress=False))
+    if not 0 <= third < len(index):
+        return f"There is no file {third}: the last one is {len(index) - 1}."
     scores = index @ (wanted - WEIGHT * unwanted)
-    if not 0 <= first < len(scores):
-        return f"There is no file {first}: the last one is {len(scores) - 1}."
-    higher = int((scores > scores[first] + 1e-5).sum())
-    return f"{higher} of the files score higher than file {first}." if higher else None
+    if _may_be_third(third, scores):
+        return None
+    if _may_be_third(third, index @ wanted):
+        return f"File {third} is the third for {WANTED!r} alone: nothing is subtracted."
+    return f"{(scores > scores[third]).sum()} of the files score higher than file {third}."
+
+
+def _may_be_third(place: int, scores: np.ndarray) -> bool:
+    higher, as_high = (int((scores > scores[place] + margin).sum()) for margin in (1e-5, -1e-5))
+    return higher <= 2 < as_high
 
 
 def exercise_2(predicted: Sequence[int], changes: Changes) -> str | None:
