@@ -37,6 +37,24 @@ class Known(NamedTuple):
 UNSEEN = Known(None, None, None)
 
 
+class Blocks:
+    """Features that arrive in blocks, and are joined when somebody asks for them."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._blocks: list[np.ndarray] = []
+
+    def append(self, rows: np.ndarray) -> None:
+        """Take a block, ``(n, d)`` float32."""
+        self._blocks.append(rows)
+
+    def joined(self) -> np.ndarray:
+        """Join all blocks, ``(rows, d)`` float32; a second call costs nothing."""
+        if len(self._blocks) != 1:
+            self._blocks = [np.concatenate([np.empty((0, self._size), dtype=np.float32), *self._blocks])]
+        return self._blocks[0]
+
+
 class FeatureStore:
     """Features of files, and which file has which. Only ever appended to, a batch at a time.
 
@@ -73,15 +91,13 @@ class FeatureStore:
         self.damage: str | None = None
         self._identity = identity
         self._end, self._last_line = End(0, 0), b""
-        self._blocks: list[np.ndarray] = []
+        self._blocks = Blocks(self._size)
         self._listed: tuple[list[str], np.ndarray] | None = None
 
     @property
     def features(self) -> np.ndarray:
         """``(rows, d)`` float32, in memory, as they were when their checksum was compared."""
-        if len(self._blocks) != 1:
-            self._blocks = [np.concatenate([np.empty((0, self._size), dtype=np.float32), *self._blocks])]
-        return self._blocks[0]
+        return self._blocks.joined()
 
     def searchable(self) -> tuple[list[str], np.ndarray]:
         """List the files that have features: their sorted paths, and ``(paths,)`` the row of each."""

@@ -15,6 +15,7 @@ from helpers.identity import made_by
 from helpers.openai import CLIP
 from helpers.scale.encoder import FORMAT, check_made_by
 from helpers.searchable import Searchable
+from helpers.store import Blocks
 
 
 class ShardIndex(Searchable):
@@ -70,14 +71,12 @@ class _ShardRows:
     def _forget(self) -> None:
         self._known: dict[Path, tuple[int, int]] = {}
         self._paths: list[str] = []
-        self._blocks: list[np.ndarray] = []
+        self._blocks = Blocks(self._size)
         self._listed: tuple[list[str], np.ndarray] | None = None
 
     @property
     def features(self) -> np.ndarray:
-        if len(self._blocks) != 1:
-            self._blocks = [np.concatenate([np.empty((0, self._size), dtype=np.float32), *self._blocks])]
-        return self._blocks[0]
+        return self._blocks.joined()
 
     def searchable(self) -> tuple[list[str], np.ndarray]:
         if self._listed is None:
