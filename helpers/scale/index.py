@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from pyarrow import compute, parquet
 
 from helpers.checks import path_of, printable, reason
 from helpers.compare import normalize
 from helpers.forward import feature_size
 from helpers.identity import made_by
 from helpers.openai import CLIP
-from helpers.scale.encoder import FORMAT, check_made_by
+from helpers.scale.encoder import FORMAT
+from helpers.scale.shards import read_encoded
 from helpers.searchable import Searchable
 from helpers.store import Blocks
 
@@ -99,9 +99,7 @@ class _ShardRows:
             self._known[file], self._listed = found[file], None
 
     def _take(self, file: Path) -> None:
-        with parquet.ParquetFile(file, page_checksum_verification=True) as stored:
-            check_made_by(stored.schema_arrow, self._about, file)
-            rows = stored.read(["path", "features", "error"]).filter(compute.field("error").is_null())
+        rows = read_encoded(file, self._about, ["path", "features"])
         if rows.num_rows:
             values = rows["features"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
             self._blocks.append(normalize(values.reshape(-1, self._size).astype(np.float32)))

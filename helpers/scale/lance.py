@@ -10,7 +10,6 @@ import lancedb
 import numpy as np
 import pyarrow as pa
 from lancedb.index import IvfPq
-from pyarrow import compute, parquet
 
 from helpers.checks import number, whole
 from helpers.compare import normalize
@@ -18,6 +17,7 @@ from helpers.identity import made_by
 from helpers.openai import CLIP
 from helpers.question import Pictures, Texts, encode_question
 from helpers.scale.encoder import FORMAT, check_made_by
+from helpers.scale.shards import read_encoded
 from helpers.searchable import Match, Searchable
 
 PICTURES, FILES = "pictures", "files"
@@ -161,10 +161,7 @@ def _large(files: list[Path], about: dict[str, Any]) -> Iterator[tuple[pa.Table,
     """Join files to large tables of unit rows, and say which files they come from."""
     tables, done = [], []
     for file in files:
-        with parquet.ParquetFile(file, page_checksum_verification=True) as stored:
-            check_made_by(stored.schema_arrow, about, file)
-            rows = stored.read().filter(compute.field("error").is_null()).drop_columns("error")
-        tables.append(_unit(rows))
+        tables.append(_unit(read_encoded(file, about).drop_columns("error")))
         done.append(file)
         if sum(table.num_rows for table in tables) >= MERGED:
             yield pa.concat_tables(tables), done

@@ -107,3 +107,20 @@ class ShardFolder:
                 count += len(bad)
         written.replace(listed)
         return count
+
+
+def read_encoded(file: Path, about: dict[str, Any], columns: list[str] | None = None) -> pa.Table:
+    """Read the rows of a shard that have features.
+
+    Args:
+        file: the shard.
+        about: what must have made the features.
+        columns: the names of those to read; all by default.
+
+    Raises:
+        ValueError: another model made the features.
+        ArrowException, OSError: the file is damaged.
+    """
+    with parquet.ParquetFile(file, page_checksum_verification=True) as stored:
+        check_made_by(stored.schema_arrow, about, file)
+        return stored.read(columns and [*columns, "error"]).filter(compute.field("error").is_null())
