@@ -78,8 +78,8 @@ def descendants(pid: int) -> list[int]:
 
 
 def workers_of(pid: int) -> list[int]:
-    """List the workers: the processes that have grown by a model."""
-    return [child for child in descendants(pid) if resident(child) > 150]
+    """List the workers: children of the server that forks them, grown by a model."""
+    return [worker for server in descendants(pid) for worker in descendants(server) if resident(worker) > 150]
 
 
 def resident(pid: int) -> float:
@@ -104,6 +104,16 @@ def measure_encode(cache: Path, count: int) -> dict:
     return {"pictures": count, "shard": SHARD, "shards": len(whole), **found, **kill(manifest, cache / "killed", whole)}
 
 
+def strike(process: subprocess.Popen, kind: str, rng: random.Random) -> bool:
+    """Kill a command, or one of its workers; say whether it still ran."""
+    while process.poll() is None:
+        victims = workers_of(process.pid) if kind == "worker" else [process.pid]
+        with contextlib.suppress(IndexError, ProcessLookupError):
+            os.kill(rng.choice(victims), signal.SIGKILL)
+            return True
+    return False
+
+
 def kill(manifest: Path, out: Path, whole: dict[str, bytes]) -> dict:
     """Kill five workers and five commands, and count what is encoded twice."""
     shutil.rmtree(out, ignore_errors=True)
@@ -117,7 +127,8 @@ def kill(manifest: Path, out: Path, whole: dict[str, bytes]) -> dict:
             time.sleep(0.002)
             below = workers_of(process.pid)
         time.sleep(rng.uniform(0, 0.5))
-        os.kill(rng.choice(below) if kind == "worker" else process.pid, signal.SIGKILL)
+        if not strike(process, kind, rng):  # it came to its end in between
+            continue
         killed[kind] += 1
         lost.append(1 if kind == "worker" else 2)
         if kind == "command":
