@@ -1,5 +1,6 @@
 """How the lessons are compared: strictly, but for the last printed digit; and their folded answers run, too."""
 
+import os
 import re
 import tomllib
 from collections import defaultdict
@@ -7,6 +8,9 @@ from pathlib import Path
 
 import nbformat
 from nbval.plugin import IPyNbCell, IPyNbFile
+
+# Two kernels at once spin for the same cores: lesson 15 took seven times as long. Read when torch starts its threads.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 WRONG_ANSWERS = tomllib.loads((Path(__file__).parent / "tests" / "wrong_answers.toml").read_text())
 NUMBER = re.compile(r" *([+-]?\d+\.\d*|[+-]?\d+%) *")  # with the blanks that align it
