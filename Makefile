@@ -1,14 +1,16 @@
 # make run   compare two pictures with four texts (needs no network once installed)
+# make check  say whether this machine can run the course, and what mends it where it can't
 # make test  every unit test, every lesson
 # make portable  every lesson as another processor would compute it
 # make test-browser  every lesson in JupyterLab in a real browser (CHROMIUM=… names another than chromium)
+# make test-scale  the same job on Ray and in LanceDB, with kills (installs both, 1 GB)
 # make lab   open the lessons in JupyterLab
 # make lessons  stamp the first cells and run all lessons anew, keeping their outputs
 # make api    write the page of the API anew out of the docstrings
 # make address URL=https://…  say where the project is published
 # make bench  measure the speed beside other libraries (20 minutes on a quiet machine; 4 GB of files)
 # make tiny  train the embedded models anew, or go on where that stopped (hours; see training/README.md)
-# Each of them first makes .venv when it is missing or pyproject.toml has changed.
+# Each of them first makes .venv when it is missing or pyproject.toml has changed; check does only when it is missing.
 
 PYTHON ?= python3
 CHROMIUM ?= chromium
@@ -16,10 +18,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: run test portable test-browser lab lessons address api bench tiny
+.PHONY: run check test portable test-browser test-scale lab lessons address api bench tiny
 
 run: $(READY)
 	$(BIN)/python example.py
+
+check:
+	@test -x $(BIN)/python || $(MAKE) --no-print-directory $(READY)
+	@$(BIN)/python -m helpers check
 
 test: $(READY)
 	$(BIN)/ruff check .
@@ -27,6 +33,10 @@ test: $(READY)
 	$(BIN)/mypy
 	$(BIN)/codespell
 	$(BIN)/python -m pytest -n 2 --dist loadscope
+
+test-scale: $(READY)
+	$(BIN)/python -m pip install --quiet --editable '.[ray,lance]'
+	$(BIN)/python -m pytest tests/scale notebooks/17-many-machines.ipynb notebooks/18-search-millions.ipynb
 
 portable: $(READY)
 	$(BIN)/python tests/portable.py $(SEEDS)

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
+from benchmarks.scale_report import describe_scale, table
+
 HERE = Path(__file__).parent
 OURS = "helpers"
 PRECISIONS = ("float32", "bfloat16")
@@ -18,12 +20,6 @@ TUTORIAL = ("a tutorial's lines, one at a time", "a tutorial's lines, one stack"
 def spread(values: list[float]) -> str:
     """Show the smallest and the largest."""
     return f"{min(values):.3g}–{max(values):.3g}"
-
-
-def table(head: list[str], rows: list[list[object]]) -> str:
-    """Write a Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines) + "\n"
 
 
 def agrees(name: str, row: dict) -> bool:
@@ -130,8 +126,8 @@ def show_mark(marks: dict, key: tuple[str, str, float]) -> str:
     return (f"{found:.2f}" if reached else f"**{found:.2f}**") + (f" ({peer})" if peer else "")
 
 
-def make_report(machines: list[dict], notes: str) -> str:
-    """Write the report of the results of each machine; ``notes`` tells what was tried."""
+def make_report(machines: list[dict], scale: dict, notes: str) -> str:
+    """Write the report of the results of each machine and of many pictures; ``notes`` tells what was tried."""
     of = {label(results["machine"]): results for results in machines}
     marks = {name: list_marks(results) for name, results in of.items()}
     keys = dict.fromkeys(key for found in marks.values() for key in found)
@@ -163,7 +159,7 @@ def make_report(machines: list[dict], notes: str) -> str:
     parts.append("## (d) to (h)\n")
     for name, results in of.items():
         parts.append(f"**{name}.**\n\n{describe_rest(results)}")
-    return "\n".join([*parts, notes])
+    return "\n".join([*parts, describe_scale(scale), notes])
 
 
 def describe_forward(of: dict[str, dict], precision: str) -> list[str]:
@@ -216,7 +212,8 @@ def read_figures(folder: Path = HERE) -> list[dict]:
 
 def write_report(folder: Path = HERE) -> None:
     """Write results.md of what lies in its folder ``figures``."""
-    (folder / "results.md").write_text(make_report(read_figures(folder), (HERE / "notes.md").read_text()))
+    scale = json.loads((HERE / "scale.json").read_text())
+    (folder / "results.md").write_text(make_report(read_figures(folder), scale, (HERE / "notes.md").read_text()))
 
 
 if __name__ == "__main__":

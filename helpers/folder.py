@@ -12,7 +12,7 @@ import numpy as np
 
 from helpers.checks import printable
 from helpers.compare import normalize
-from helpers.images import ImageError
+from helpers.images import ImageError, NoDecoderError
 from helpers.journal import Record
 from helpers.store import Stamp
 from helpers.threads import batches, in_threads
@@ -44,7 +44,7 @@ def walk(folder: Path) -> Iterator[tuple[str, Stamp]]:
             file = parent / entry.name
             if entry.is_dir(follow_symlinks=False):
                 waiting.append(file)
-            elif file.suffix.lower() in SUFFIXES and (stamp := _stamp(file)):
+            elif file.suffix.lower() in SUFFIXES and (stamp := stamp_of(file)):
                 yield file.relative_to(folder).as_posix(), stamp
 
 
@@ -71,26 +71,26 @@ def encode_new(
         For every batch, a record of each file, as a `FeatureStore` takes it, and the new rows ``(d,)`` of length 1 by
         the SHA-256 of their content.
     """
-    looked = batches(in_threads(partial(_look, folder), files), batch_size)
+    looked = batches(in_threads(partial(look, folder), files), batch_size)
     plans, again = tee(_with_new(looked, known))
     sources = ([folder / record["path"] for record in new] for _, new in again)
-    errors: dict[str, tuple[str, str]] = {}
+    errors: dict[str, tuple[str, ImageError]] = {}
     for (records, new), outcomes in zip(plans, encode(sources), strict=True):
         rows = {}
         for record, outcome in zip(new, outcomes, strict=True):
             file, digest = folder / record["path"], record["sha256"]
-            if _stamp(file) != Stamp(*(record[part] for part in Stamp._fields)):
+            if stamp_of(file) != Stamp(*(record[part] for part in Stamp._fields)):
                 continue
             if isinstance(outcome, ImageError):
-                errors[digest] = printable(file), str(outcome)
+                errors[digest] = printable(file), outcome
             elif not np.isfinite(outcome).all() or not outcome.any():
-                errors[digest] = printable(file), f"{printable(file)} has no finite features"
+                errors[digest] = printable(file), ImageError(f"{file} has no finite features")
             else:
                 rows[digest] = normalize(outcome)
         yield [_settled(record, rows, known, errors) for record in records], rows
 
 
-def _look(folder: Path, file: tuple[str, Stamp]) -> Record:
+def look(folder: Path, file: tuple[str, Stamp]) -> Record:
     """Make the record of a file: its stamp, and the SHA-256 of its content."""
     path, stamp = file
     try:
@@ -98,7 +98,7 @@ def _look(folder: Path, file: tuple[str, Stamp]) -> Record:
             digest = hashlib.file_digest(content, "sha256").hexdigest()
     except OSError as error:
         return {"path": path, "error": f"{printable(path)} can't be opened: {error.strerror}"}
-    return {"path": path, **stamp._asdict(), "sha256": digest} if _stamp(folder / path) == stamp else _changed(path)
+    return {"path": path, **stamp._asdict(), "sha256": digest} if stamp_of(folder / path) == stamp else _changed(path)
 
 
 def _with_new(looked: Iterable[list[Record]], known: Container[str]) -> Iterator[tuple[list[Record], list[Record]]]:
@@ -113,22 +113,27 @@ def _with_new(looked: Iterable[list[Record]], known: Container[str]) -> Iterator
         yield records, new
 
 
-def _settled(record: Record, rows: Container[str], known: Container[str], errors: dict[str, tuple[str, str]]) -> Record:
+def _settled(
+    record: Record, rows: Container[str], known: Container[str], errors: dict[str, tuple[str, ImageError]]
+) -> Record:
     """Add to a record why its content has no features, unless it has."""
     digest = record.get("sha256", "")
     if "error" in record or digest in rows or digest in known:
         return record
     if digest not in errors:
         return _changed(record["path"])
-    file, reason = errors[digest]
-    return {**record, "error": reason.replace(file, printable(record["path"]))}
+    file, error = errors[digest]
+    reason = str(error).replace(file, printable(record["path"]))
+    if isinstance(error, NoDecoderError):  # without a stamp, so that the next update tries again
+        return {"path": record["path"], "error": reason}
+    return {**record, "error": reason}
 
 
 def _changed(path: str) -> Record:
     return {"path": path, "error": f"{printable(path)} was changed while it was read"}
 
 
-def _stamp(file: Path) -> Stamp | None:
+def stamp_of(file: Path) -> Stamp | None:
     """Look at a file without opening it; None for what is no file, `UNKNOWN` for what can't be looked at."""
     try:
         status = file.stat()

@@ -1,12 +1,14 @@
 """Open any picture safely."""
 
+import contextlib
+import importlib.util
 import stat
 from os import PathLike
 from pathlib import Path
 from typing import IO
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from helpers.checks import printable, reason, whole
 
@@ -21,8 +23,22 @@ ORIENTATIONS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+HEIF, AVIF = ("pillow_heif", "pillow-heif"), ("pillow_avif", "pillow-avif-plugin")
+PLUGINS = {
+    ".heic": HEIF,
+    ".heif": HEIF,
+    ".avif": AVIF,
+}  # what reads these where Pillow doesn't: its module, its package
 KEPT = ("transparency", "icc_profile")
 ImageSource = str | PathLike | IO[bytes] | Image.Image
+
+
+with contextlib.suppress(ImportError, OSError):
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+with contextlib.suppress(ImportError, OSError):
+    import pillow_avif  # noqa: F401  # registers itself
 
 
 class ImageError(ValueError):
@@ -30,6 +46,10 @@ class ImageError(ValueError):
 
     def __init__(self, message: str) -> None:
         super().__init__(printable(message))
+
+
+class NoDecoderError(ImageError):
+    """The picture may be sound: its format needs a plugin of Pillow that is not installed."""
 
 
 def is_source(value: object) -> bool:
@@ -73,6 +93,13 @@ def open_image(source: ImageSource, enough: int | None = None) -> Image.Image:
             return _to_rgb(image)
     except FileNotFoundError as error:
         raise ImageError(f"no such picture: {_name(source)}") from error
+    except UnidentifiedImageError as error:
+        module, package = PLUGINS.get(Path(_name(source)).suffix.lower(), ("", ""))
+        if module and not importlib.util.find_spec(module):
+            raise NoDecoderError(
+                f"{_name(source)} can't be read without a plugin of Pillow: pip install {package}"
+            ) from error
+        raise ImageError(f"{_name(source)} can't be read as a picture: {reason(error)}") from error
     except Exception as error:  # a damaged file makes decoders raise nearly anything, MemoryError too
         raise ImageError(f"{_name(source)} can't be read as a picture: {reason(error)}") from error
 

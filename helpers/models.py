@@ -16,11 +16,8 @@ from torch import nn
 from helpers.checkpoint import read_state_dict, remember_file
 from helpers.checks import path_of, printable, reason, shown
 from helpers.openai import CLIP, OFFICIAL_URLS, build_model, clip_preprocess, fetch
+from helpers.weights import TINY_PATH, TINY_SHA256, VIT_PATH, VIT_SHA256
 
-TINY_PATH = Path(__file__).parent / "weights" / "tiny.pt"
-TINY_SHA256 = "23dbeb750fab3da28d47d2027cc25ebd74860e78fd0bea487a1f438e736c1847"
-VIT_PATH = TINY_PATH.with_name("tiny-vit.pt")  # a picture side alone: the text side is that of `tiny`
-VIT_SHA256 = "6716eddaba1129504407b872fdc96c81d641933073f88969ebca411814a8d12c"
 PRECISIONS = ("float32", "float16", "bfloat16")
 PROCESSOR = Path("/proc/cpuinfo")
 
@@ -106,14 +103,14 @@ def load(
             damaged, or holds a number that is not finite.
         ConnectionError: an official model is not on this machine and can't be fetched.
     """
-    device = _checked_device(device)
+    device = checked_device(device)
     if precision == "bfloat16" and emulates_bfloat16(device):
         warnings.warn(
             "this processor has no bfloat16, so torch emulates it, several times slower than float32 "
             "(measured on AVX2: 18 prompts a second against 146): use precision='float32'",
             stacklevel=2,
         )
-    precision = precision or ("float16" if device.type == "cuda" else "float32")
+    precision = precision or default_precision(device)
     if precision not in PRECISIONS:
         raise ValueError(f"no such precision: {shown(precision)}; use {', '.join(map(repr, PRECISIONS))}")
     name, root = str(name), download_root and path_of("download_root", download_root)
@@ -138,6 +135,11 @@ def load(
     if warm_up:
         _warm_up(model, device)
     return model, clip_preprocess(model.visual.input_resolution)
+
+
+def default_precision(device: torch.device) -> str:
+    """Say in which precision `load` reads a model for a device unless it is told otherwise."""
+    return "float16" if device.type == "cuda" else "float32"
 
 
 def emulates_bfloat16(device: torch.device) -> bool:
@@ -166,7 +168,8 @@ def _warm_up(model: CLIP, device: torch.device) -> None:
         model.encode_text(tokens.to(device)).cpu()
 
 
-def _checked_device(device: str | torch.device | None) -> torch.device:
+def checked_device(device: str | torch.device | None) -> torch.device:
+    """Give the device of that name, by default "cuda" if there is one, else "cpu"; ValueError if there is none."""
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:

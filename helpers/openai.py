@@ -1,6 +1,5 @@
 """The one door to OpenAI's `clip`: all names of it that are not its public API pass here."""
 
-import urllib.request
 from os import PathLike
 from pathlib import Path
 
@@ -13,7 +12,6 @@ if not hasattr(clip, "tokenize"):
     )
 
 from clip.clip import _MODELS as OFFICIAL_URLS
-from clip.clip import _download
 from clip.clip import _tokenizer as tokenizer
 from clip.clip import _transform as clip_preprocess
 from clip.model import (
@@ -25,6 +23,9 @@ from clip.model import (
     VisionTransformer,
     build_model,
 )
+
+from helpers.checks import reason
+from helpers.download import download
 
 __all__ = [
     "CLIP",
@@ -40,11 +41,9 @@ __all__ = [
     "tokenizer",
 ]
 
-REACH_TIMEOUT_SECONDS = 10
-
 
 def fetch(name: str, mib: int, download_root: str | PathLike | None) -> Path:
-    """Give the path of an official file, fetched if it is missing; clip checks its SHA-256 each time.
+    """Give the path of an official file, fetched if it is missing or damaged; its SHA-256 is compared each time.
 
     Args:
         name: of an official model.
@@ -52,23 +51,21 @@ def fetch(name: str, mib: int, download_root: str | PathLike | None) -> Path:
         download_root: folder of the official files, by default ``~/.cache/clip``.
 
     Raises:
-        ConnectionError: it is not on this machine and can't be fetched, or it came damaged.
+        ConnectionError: it is not on this machine and can't be fetched.
+        KeyboardInterrupt: a person stopped it; this tells what is kept, too.
     """
     url = OFFICIAL_URLS[name]
+    sha256, file = url.split("/")[-2:]
     folder = Path(download_root).expanduser() if download_root else Path.home() / ".cache" / "clip"
     try:
-        if not (folder / url.split("/")[-1]).is_file():
-            urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=REACH_TIMEOUT_SECONDS).close()
-        return Path(_download(url, str(folder)))
-    except OSError as error:
-        reason = getattr(error, "reason", None) or error
-        raise ConnectionError(
-            f"{name!r} ({mib} MiB) is not on this machine and could not be fetched ({reason}): "
-            f"download {url} elsewhere and put it into {folder}, "
-            "or use load('tiny'), which needs no network"
-        ) from None  # the message says it all
-    except RuntimeError as error:
-        raise ConnectionError(
-            f"the download of {name!r} is damaged ({error}): delete it from {folder} and load again, "
-            "or use load('tiny'), which needs no network"
-        ) from None  # the message says it all
+        download(url, folder / file, sha256, mib)
+    except (OSError, KeyboardInterrupt) as error:
+        part = folder / f"{file}.part"
+        size = part.stat().st_size / 2**20 if part.is_file() else 0
+        ways = [f"{size:.1f} MiB are kept, and the same call goes on with them"] if size else []
+        if isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt(*ways) from None
+        ways += [f"download {url} elsewhere and put it into {folder}", "use load('tiny'), which needs no network"]
+        why = f"{name!r} ({mib} MiB) is not on this machine and could not be fetched ({reason(error)})"
+        raise ConnectionError(f"{why}: {'; or '.join(ways)}") from None  # the message says it all
+    return folder / file

@@ -8,26 +8,15 @@ from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-from PIL import Image
-
-from helpers.checkpoint import weights_sha256
-from helpers.checks import number, path_of, printable, whole
-from helpers.compare import normalize, top_k
-from helpers.encode import encode_images, encode_texts, progress_bar, rows_or_errors
+from helpers.checks import path_of, printable, whole
+from helpers.encode import progress_bar, rows_or_errors
 from helpers.folder import encode_new, walk
 from helpers.forward import feature_size
-from helpers.images import ImageSource, open_image
+from helpers.identity import made_by
 from helpers.journal import Record
 from helpers.openai import CLIP
+from helpers.searchable import Searchable
 from helpers.store import UNSEEN, FeatureStore
-
-
-class Match(NamedTuple):
-    """A picture that was found, and its cosine similarity with the question, in [-1, 1]."""
-
-    path: Path
-    score: float
 
 
 class Changes(NamedTuple):
@@ -40,7 +29,7 @@ class Changes(NamedTuple):
     unchanged: int
 
 
-class FolderIndex:
+class FolderIndex(Searchable):
     """The pictures of a folder and of its sub-folders, to be searched. Hidden ones are left out.
 
     The index lives in ``FOLDER/.clip-index/KEY``, in standard files that `helpers.journal` describes. The key is made
@@ -54,6 +43,9 @@ class FolderIndex:
         model, preprocess: what makes the features.
         store: the features and what is known of the files.
     """
+
+    store: FeatureStore
+    mend, fill = "call update(), which encodes anew what is lost", "call update() first"
 
     def __init__(
         self,
@@ -82,8 +74,8 @@ class FolderIndex:
         self.folder = _existing(path_of("folder", folder).absolute())
         self.model, self.preprocess, self.exact = model, preprocess, exact
         self.batch_size, size = whole("batch_size", batch_size), feature_size(model)
-        made_by = _made_by(model, preprocess, exact)
-        self.store = FeatureStore(_place(self.folder, index_folder, made_by), made_by, size)
+        maker = made_by(model, preprocess, exact)
+        self.store = FeatureStore(_place(self.folder, index_folder, maker), maker, size)
 
     @property
     def broken(self) -> dict[str, str]:
@@ -123,52 +115,6 @@ class FolderIndex:
                     bar.update(len(records))
         return Changes(kinds["encoded"], kinds["known"], kinds["broken"], len(gone), len(found) - len(pending))
 
-    def search(
-        self,
-        text: str | None = None,
-        picture: ImageSource | None = None,
-        k: int = 10,
-        above: float | None = None,
-    ) -> list[Match]:
-        """Find the pictures that fit best. All are compared; the result is exact.
-
-        Args:
-            text: what to look for.
-            picture: a path or a PIL image, from anywhere. With a text: their rows of length 1 are added.
-            k: how many; a smaller folder gives fewer.
-            above: a threshold; only scores above it count, so there may be fewer than ``k``, or none.
-
-        Returns:
-            The best first; of equal scores, the path that is first in the alphabet.
-
-        Raises:
-            TypeError: an argument is of another kind.
-            ValueError: neither text nor picture is given, ``k`` is less than 1, or the index is empty or damaged.
-            ImageError: the picture can't be read.
-        """
-        k, above = whole("k", k), None if above is None else number("above", above)
-        self.store.catch_up()
-        if self.store.damage:
-            raise ValueError(f"{self.store.damage}: call update(), which encodes anew what is lost")
-        paths, rows = self.store.searchable()
-        if not paths:
-            raise ValueError(f"no picture of {printable(self.folder)} is in the index: call update() first")
-        k = min(k, len(paths))
-        scores = (self.store.features @ self._query(text, picture))[rows]
-        near = np.flatnonzero(scores >= np.partition(scores, -k)[-k])
-        best, scores = top_k(scores[None, near].clip(-1, 1), k)
-        found = zip(near[best[0]], scores[0], strict=True)
-        return [Match(self.folder / paths[i], float(score)) for i, score in found if above is None or score > above]
-
-    def _query(self, text: str | None, picture: ImageSource | None) -> np.ndarray:
-        """Encode the question: ``(d,)``, of length 1."""
-        if text is None and picture is None:
-            raise ValueError("give a text, a picture, or both")
-        parts = [] if text is None else [encode_texts(self.model, [text], progress=False)[0]]
-        if picture is not None:
-            parts.append(encode_images(self.model, self.preprocess, [picture], progress=False, exact=self.exact)[0])
-        return normalize(normalize(np.array(parts)).sum(axis=0))
-
 
 def _existing(folder: Path) -> Path:
     if not folder.is_dir():
@@ -176,27 +122,13 @@ def _existing(folder: Path) -> Path:
     return folder
 
 
-def _place(folder: Path, index_folder: str | PathLike | None, made_by: Record) -> Path:
+def _place(folder: Path, index_folder: str | PathLike | None, maker: Record) -> Path:
     """Choose where an index lives: below the folder or elsewhere, by what its features depend on."""
     home = folder / ".clip-index"
     if index_folder is not None:
         home = (
-            path_of("index_folder", index_folder).absolute() / f"{folder.name}-{_sha256(bytes(folder.resolve()))[:8]}"
+            path_of("index_folder", index_folder).absolute()
+            / f"{folder.name}-{hashlib.sha256(bytes(folder.resolve())).hexdigest()[:8]}"
         )
-    key = f"{made_by['model_sha256'][:12]}-{made_by['precision']}-{made_by['preprocess_sha256'][:12]}"
-    return home / (key if made_by["decoding"] == "reduced" else f"{key}-exact")
-
-
-def _made_by(model: CLIP, preprocess: Callable, exact: bool) -> Record:
-    """Tell what the features depend on. The preprocessing is known by what it makes of one picture."""
-    sample = Image.fromarray((np.arange(53 * 71 * 4) * 7919 % 251).astype(np.uint8).reshape(53, 71, 4))
-    return {
-        "model_sha256": weights_sha256(model),
-        "precision": str(model.dtype).removeprefix("torch."),
-        "preprocess_sha256": _sha256(preprocess(open_image(sample)).numpy().tobytes()),
-        "decoding": "exact" if exact else "reduced",
-    }
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+    key = f"{maker['model_sha256'][:12]}-{maker['precision']}-{maker['preprocess_sha256'][:12]}"
+    return home / (key if maker["decoding"] == "reduced" else f"{key}-exact")

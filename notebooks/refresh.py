@@ -24,15 +24,19 @@ SETUP_CELL = """\
 import os
 import sys
 
-if "google.colab" in sys.modules:
+on_colab = "google.colab" in sys.modules
+if on_colab:
     course = "{course}"
     package = "{package}"
     commit = "{commit}"
     if not os.path.isdir("course"):
         !git clone --quiet --depth 1 {{course}} course
     %pip install --quiet ftfy regex tqdm {{package}}@{{commit}}
-    sys.path.insert(0, "course")
+sys.path.append(os.path.abspath("course" if on_colab else ".."))
 
+import helpers
+
+helpers.preflight()  # says what is wrong with this machine, if anything
 MODEL = os.environ.get("CLIP_MODEL", "tiny")"""
 # GitHub shows no widgets: a lesson falls back on a picture, which is kept
 NO_WIDGETS = "import sys; sys.modules['ipywidgets'] = None"

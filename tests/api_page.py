@@ -8,8 +8,11 @@ import inspect
 from pathlib import Path
 
 import helpers
+from helpers.searchable import Searchable
 
-PAGE = Path(helpers.__file__).parent / "README.md"
+HELPERS = Path(helpers.__file__).parent
+PAGE = HELPERS / "README.md"
+SCALE = {"encode_manifest": "job", "ShardIndex": "index", "LanceIndex": "lance"}  # read, for they need pyarrow
 HEAD = """\
 # The public API of `helpers`
 
@@ -19,7 +22,8 @@ Made from the docstrings by `make api`. Feature arrays are NumPy float32; texts 
 
 def page() -> str:
     """Write the whole page."""
-    return "\n".join([HEAD, *(_section(name, getattr(helpers, name)) for name in helpers.__all__)])
+    sections = [*(_section(name, getattr(helpers, name)) for name in helpers.__all__), *map(_of_scale, SCALE)]
+    return "\n".join([HEAD, *sections])
 
 
 def _section(name: str, thing: object) -> str:
@@ -27,22 +31,35 @@ def _section(name: str, thing: object) -> str:
         parts = [_text(inspect.getdoc(thing))]
     elif callable(thing):
         parts = _described(ast.parse(inspect.getsource(thing)).body[0])
+        inherited = [base for base in getattr(thing, "__mro__", ())[1:] if base.__module__.startswith("helpers.")]
+        for base in inherited:
+            parts += _methods(ast.parse(inspect.getsource(base)).body[0], thing.__name__)
     else:
         parts = [f"```python\n{name} = {thing!r}\n```"]
     return "\n\n".join([f"## `{name}`", *parts]) + "\n"
+
+
+def _of_scale(name: str) -> str:
+    module = f"scale/{SCALE[name]}.py"
+    tree = ast.parse((HELPERS / module).read_text(encoding="utf-8"))
+    parts = _described(next(node for node in tree.body if getattr(node, "name", "") == name))
+    if name == "ShardIndex":
+        parts += _methods(ast.parse(inspect.getsource(Searchable)).body[0], name)
+    return "\n\n".join([f"## `scale.{name}`", f"In `helpers/{module}`.", *parts]) + "\n"
 
 
 def _described(node: ast.FunctionDef | ast.ClassDef) -> list[str]:
     parts = [_text(ast.get_docstring(node))]
     if isinstance(node, ast.FunctionDef):
         return [f"```python\n{node.name}({ast.unparse(node.args)}) -> {ast.unparse(node.returns)}\n```", *parts]
-    methods = [part for part in node.body if isinstance(part, ast.FunctionDef)]
-    for method in methods:
-        if method.name == "__init__":
-            parts[:0] = [f"```python\n{node.name}({ast.unparse(method.args).removeprefix('self, ')})\n```"]
-        elif not method.name.startswith("_"):
-            parts += [f"### `{node.name}.{method.name}`", *_described(method)]
-    return parts
+    starts = [part for part in node.body if getattr(part, "name", "") == "__init__"]
+    calls = [f"```python\n{node.name}({ast.unparse(start.args).removeprefix('self, ')})\n```" for start in starts]
+    return [*calls, *parts, *_methods(node, node.name)]
+
+
+def _methods(node: ast.ClassDef, name: str) -> list[str]:
+    methods = [part for part in node.body if isinstance(part, ast.FunctionDef) and not part.name.startswith("_")]
+    return [part for method in methods for part in (f"### `{name}.{method.name}`", *_described(method))]
 
 
 def _text(docstring: str) -> str:

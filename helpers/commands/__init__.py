@@ -1,0 +1,1 @@
+"""The commands of ``python -m helpers``: one module each, with a function ``main``."""

@@ -1,0 +1,16 @@
+"""Many pictures: a manifest is encoded into shards by many processes, and the shards are searched.
+
+In the order of the work: `manifest` (which pictures), `encoder` (rows become features), `shards` (files that are whole
+or not there), `workers` (processes that may die), `job` (all of it, resumed after any kill); then `index` (search the
+shards in memory) and `lance` (search them on disk; it needs lancedb).
+"""
+
+try:
+    import pyarrow  # noqa: F401
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError("helpers.scale writes Parquet files: pip install pyarrow", name="pyarrow") from error
+
+from helpers.scale.index import ShardIndex
+from helpers.scale.job import Encoded, encode_manifest
+
+__all__ = ["encode_manifest", "Encoded", "ShardIndex"]
