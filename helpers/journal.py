@@ -68,7 +68,8 @@ class Journal:
             PermissionError: the place can't be written.
         """
         try:
-            self.place.mkdir(parents=True, exist_ok=True)
+            no_link(self.place.parent)
+            no_link(self.place).mkdir(parents=True, exist_ok=True)
             return FileLock(no_link(self.place / "lock")).acquire(timeout=0)
         except Timeout as error:
             raise RuntimeError(f"another process is writing to {self.name}: try again when it has finished") from error

@@ -32,7 +32,8 @@ if on_colab:
     if not os.path.isdir("course"):
         !git clone --quiet --depth 1 {{course}} course
     %pip install --quiet ftfy regex tqdm {{package}}@{{commit}}
-sys.path.append(os.path.abspath("course" if on_colab else ".."))
+    sys.path.insert(0, os.path.abspath("course"))
+sys.path.append(os.path.abspath(".."))
 
 import helpers
 

@@ -197,6 +197,15 @@ def test_nothing_is_written_through_a_symbolic_link(whole, tmp_path, name):
     assert target.read_bytes() == before
 
 
+@pytest.mark.parametrize("name", ["key", "index/key"])
+def test_no_folder_of_the_index_may_be_a_symbolic_link(tmp_path, name):
+    (tmp_path / "precious").mkdir()
+    (tmp_path / name.partition("/")[0]).symlink_to(tmp_path / "precious")
+    with pytest.raises(PermissionError, match=r"is a symbolic link, .*: name another place with index_folder"):
+        fill(tmp_path / name)
+    assert not list((tmp_path / "precious").iterdir())
+
+
 def test_an_open_store_notices_that_another_one_took_its_place(whole):
     store = FeatureStore(whole.place, MADE_BY, 4)
     assert len(store.files) == 8
