@@ -43,7 +43,7 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
     """
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
-            _refuse_damage(archive)
+            refuse_damage(archive)
             names = [name for name in archive.namelist() if name.endswith("/constants.pkl")]
             if names:
                 return _tensors(archive, names[0].removesuffix("/constants.pkl"))
@@ -141,7 +141,7 @@ class _Unpickler(pickle.Unpickler):
         return self._storages[key]
 
 
-def _refuse_damage(archive: zipfile.ZipFile) -> None:
+def refuse_damage(archive: zipfile.ZipFile) -> None:
     """Compare every entry with its checksum. Only source text is compressed; more could be a thousand times as long."""
     compressed = sum(entry.file_size for entry in archive.infolist() if entry.compress_type != zipfile.ZIP_STORED)
     if compressed > MOST_BYTES:

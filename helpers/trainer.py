@@ -1,6 +1,7 @@
 """A training with CLIP's loss, step by step, that a kill can't undo."""
 
 import math
+import zipfile
 from collections.abc import Callable, Iterator
 from itertools import tee
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from helpers.checkpoint import weights_sha256, write_whole
+from helpers.checkpoint import refuse_damage, weights_sha256, write_whole
 from helpers.checks import printable, shown
 from helpers.contrast import add_gradients, others_that_fit
 from helpers.encode import pixels_or_errors, progress_bar
@@ -194,6 +195,8 @@ def _read(folder: Path, about: dict[str, Any]) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
+        with zipfile.ZipFile(path) as archive:  # torch itself looks at no checksum
+            refuse_damage(archive)
         state = torch.load(path, map_location="cpu", weights_only=True)
         theirs = dict(state["about"])
     except Exception as error:  # a damaged file makes torch raise nearly anything

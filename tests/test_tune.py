@@ -305,9 +305,13 @@ def test_a_folder_with_another_training_is_refused(tmp_path, pairs):
         tune(small(), pairs[1:], folder=place, learning_rate=1e-3)
     with pytest.raises(ValueError, match=r"with other weights: load the model anew, or name another folder"):
         tune(model, pairs, folder=place, learning_rate=1e-3)
-    (place / "training.pt").write_bytes((place / "training.pt").read_bytes()[:-100])
-    with pytest.raises(ValueError, match=r"training\.pt is damaged: delete it, and the training begins anew"):
-        tune(small(), pairs, folder=place, learning_rate=1e-3)
+    whole = (place / "training.pt").read_bytes()
+    middle = len(whole) // 2
+    flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
+    for damaged in (flipped, whole[:-100]):
+        (place / "training.pt").write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"training\.pt is damaged: delete it, and the training begins anew"):
+            tune(small(), pairs, folder=place, learning_rate=1e-3)
 
 
 def test_what_diverges_ends_with_the_best_weights(tmp_path, pairs):
