@@ -239,7 +239,7 @@ def measure_search(cache: Path, rows: int = 1_000_000, size: int = 512) -> dict:
     queries = helpers.normalize(rng.standard_normal((9, size), dtype=np.float32))
     seconds = {"helpers": [], "faiss, flat": []}
     for query in [queries[0], *queries]:
-        helpers.search.encode_question = lambda *question, query=query: query
+        helpers.searchable.encode_question = lambda *question, query=query: query
         start = time.perf_counter()
         ours = index.search("", k=10)
         seconds["helpers"].append(time.perf_counter() - start)
