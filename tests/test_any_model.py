@@ -14,6 +14,7 @@ import pytest
 import torch
 from nbclient import NotebookClient
 
+from notebooks.refresh import NO_WIDGETS
 from tests.test_lessons import LESSONS, NOTEBOOKS
 
 IMAGE_SIDES = {
@@ -39,9 +40,12 @@ def model_name(request, tmp_path_factory):
 
 
 def test_every_lesson_runs_to_its_end(model_name, monkeypatch):
-    """One kernel for all of them, emptied between two: most of the time is the start of a kernel."""
+    """One kernel for all of them, emptied between two: most of the time is the start of a kernel.
+
+    Without widgets: while nbclient answers one, it can miss the kernel's reply, and waits for the whole timeout.
+    """
     monkeypatch.setenv("CLIP_MODEL", model_name)
-    course = nbformat.v4.new_notebook()
+    course = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(NO_WIDGETS)])
     for path in LESSONS:
         lesson = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
         course.cells += [*lesson, nbformat.v4.new_code_cell(EMPTY)]
