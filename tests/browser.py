@@ -67,6 +67,7 @@ def jupyter(tmp_path_factory):
         "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
     }
     command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1"]
+    command += ["--ServerApp.port=0"]  # any free one: two servers that start together both found 8888 free
     with (folder / "log").open("w") as log:
         server = subprocess.Popen(command, cwd=folder / "course", env=environment, stdout=log, stderr=subprocess.STDOUT)
     try:
