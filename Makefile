@@ -8,7 +8,7 @@
 # make lessons  stamp the first cells and run all lessons anew, keeping their outputs
 # make api    write the page of the API anew out of the docstrings
 # make address URL=https://…  say where the project is published
-# make bench  measure the speed beside other libraries (20 minutes on a quiet machine; 4 GB of files)
+# make bench  measure the speed beside other libraries (half an hour on a quiet machine; 4 GB of files)
 # make tiny  train the embedded models anew, or go on where that stopped (hours; see training/README.md)
 # Each of them first makes .venv when it is missing or pyproject.toml has changed; check does only when it is missing.
 
