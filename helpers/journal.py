@@ -74,10 +74,8 @@ class Journal:
         except Timeout as error:
             raise RuntimeError(f"another process is writing to {self.name}: try again when it has finished") from error
         except OSError as error:
-            message = (
-                f"the index can't be written to {self.name} ({reason(error)}): name another place with index_folder"
-            )
-            raise PermissionError(message) from error
+            way_out = "name another place with index_folder"
+            raise PermissionError(f"the index can't be written to {self.name} ({reason(error)}): {way_out}") from error
 
     def identity(self) -> str | None:
         """Read the id in ``about.json``; None if there is none yet.
