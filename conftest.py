@@ -55,7 +55,7 @@ def pytest_collectstart(collector):
 def _answers(lesson: IPyNbFile) -> list[IPyNbCell]:
     """Make cells of the folded answers, which the checks must call right, and of wrong ones, which they must refuse."""
     prose, code = (_sources(lesson, kind) for kind in ("markdown", "code"))
-    calls = re.findall(r'^(helpers\.check\("([\d.]+)", (\w+).*\))$', code, re.M)
+    calls = re.findall(r'^(check\("([\d.]+)", (\w+).*\))$', code, re.M)
     sources = {}
     for i, answer in enumerate(re.findall(r"```python\n(.*?)```", prose, re.S), start=1):
         filled = [call[0] for call in calls if re.search(rf"^(def )?{call[2]}\b", answer, re.M)]

@@ -1,4 +1,4 @@
-"""Check the installation: compare pictures with texts, and draw the heatmap.
+"""Check the installation: compare images with texts, and draw the heatmap.
 
 Without arguments it asks the model `tiny` about two mazes. It needs no network.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 import helpers
-from helpers.checks import printable
+from helpers._validation import printable
 
 IMAGES = Path(__file__).resolve().parent / "images"
 
@@ -26,7 +26,7 @@ def main() -> int:
         if options.output and not (options.output.suffix and options.output.parent.is_dir()):
             raise ValueError(f"--output is {str(options.output)!r}; give a file such as similarity.png, in a folder")
         for path in options.images:
-            helpers.open_image(path, enough=1)  # a bad one is named before the work begins
+            helpers.open_image(path, min_side=1)  # a bad one is named before the work begins
         model, preprocess = helpers.load(options.model, device=device)
         image_features = helpers.encode_images(model, preprocess, options.images)
         text_features = helpers.encode_texts(model, options.texts)
@@ -51,7 +51,7 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("images", nargs="*", default=[IMAGES / "maze1.jpeg", IMAGES / "maze2.jpeg"], type=Path)
     parser.add_argument("--texts", nargs="+", default=["maze", "game", "cat", "win the game"], metavar="TEXT")
-    parser.add_argument("--model", default="tiny", help="a name of available_models(), or a checkpoint's path")
+    parser.add_argument("--model", default="tiny", help="a name of list_models(), or a checkpoint's path")
     parser.add_argument("--output", type=Path, help="file of the heatmap, by default similarity.png")
     parser.add_argument("--json", action="store_true", help="print the matrix as JSON and nothing else")
     return parser.parse_args()

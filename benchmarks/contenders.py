@@ -18,8 +18,8 @@ from transformers import CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPToken
 
 import helpers
 from benchmarks.peers import build_open_clip, build_transformers
+from helpers._clip import CLIP, tokenizer
 from helpers.forward import image_features
-from helpers.openai import CLIP, tokenizer
 from helpers.threads import in_threads
 
 BATCH = 32
@@ -29,7 +29,7 @@ BATCH = 32
 class Contender:
     """One way to encode: each call gives features ``(n, 512)``; None stands for what it does not offer.
 
-    ``folder`` takes paths, ``texts`` strings, ``pixels`` a tensor ``(n, 3, 224, 224)`` of preprocessed pictures, as
+    ``folder`` takes paths, ``texts`` strings, ``pixels`` a tensor ``(n, 3, 224, 224)`` of preprocessed images, as
     does ``half_pixels``, which computes in bfloat16.
     """
 
@@ -65,7 +65,7 @@ def in_batches(call: Callable, items: list | torch.Tensor) -> np.ndarray:
 
 
 def call_batches(name: str, model: torch.nn.Module, preprocess: Callable, tokenize: Callable, device: str) -> Contender:
-    """Make a contender of a model with the calls of `clip`, 32 pictures or texts at a time."""
+    """Make a contender of a model with the calls of `clip`, 32 images or texts at a time."""
 
     def encode(paths: list[Path]) -> torch.Tensor:
         return model.encode_image(torch.stack([preprocess(Image.open(path)) for path in paths]).to(device))

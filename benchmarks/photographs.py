@@ -1,11 +1,11 @@
-"""Write picture files of the sizes that people have."""
+"""Write image files of the sizes that people have."""
 
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from helpers.drawings import photograph
+from helpers.course.drawings import photograph
 
 SIZES = {"12 megapixels": (4000, 3000), "2 megapixels": (1632, 1224), "640 pixels": (640, 480)}
 

@@ -1,8 +1,8 @@
-"""Plant two things in a picture, ask for one, and see whether a map's peak lies on it: the pointing game.
+"""Plant two things in an image, ask for one, and see whether a map's peak lies on it: the pointing game.
 
 python -m benchmarks.planted [MODEL …]
 
-Each picture has two drawings that the model names when each stands alone, in two of its four quarters. Occlusion with
+Each image has two drawings that the model names when each stands alone, in two of its four quarters. Occlusion with
 its default patch is compared with `patch_similarity`. The rule is that of Zhang et al. 2016 (arXiv 1608.00507, section
 4.2): a hit is a peak within the thing's box. Chance is what a place chosen blindly hits. The same figures each time.
 """
@@ -24,7 +24,7 @@ from helpers import (
     occlusion_maps,
     patch_similarity,
 )
-from helpers.explain import MEAN_COLOUR
+from helpers.explain.occlusion import MEAN_COLOUR
 
 SIDE, PAIRS = 256, 200
 HALF = SIDE // 2
@@ -33,8 +33,8 @@ HALF = SIDE // 2
 def known_names(model, preprocess: Callable) -> list[str]:
     """List the drawings that the model calls by their own name when each stands alone on white."""
     names = drawings.drawing_names()
-    pictures = encode_images(model, preprocess, [drawings.draw(name) for name in names])
-    best = cosine_similarity(encode_texts(model, [f"a {name}" for name in names]), pictures).argmax(axis=0)
+    images = encode_images(model, preprocess, [drawings.draw(name) for name in names])
+    best = cosine_similarity(encode_texts(model, [f"a {name}" for name in names]), images).argmax(axis=0)
     return [name for i, name in enumerate(names) if best[i] == i]
 
 
@@ -45,13 +45,13 @@ def plant(names: list[str], quarters: list[int], ground: str | Image.Image) -> I
 
 
 def inside(rows: int, quarter: int) -> np.ndarray:
-    """Tell which places of a grid ``(rows, rows)`` have their middle in this quarter of the picture."""
+    """Tell which places of a grid ``(rows, rows)`` have their middle in this quarter of the image."""
     later = np.arange(rows) + 0.5 >= rows / 2
     return np.outer(later == (quarter // 2 == 1), later == (quarter % 2 == 1))
 
 
-def pictures_encoded(model, preprocess: Callable, way: Callable) -> int:
-    """Count the pictures that go through the image encoder for one map."""
+def images_encoded(model, preprocess: Callable, way: Callable) -> int:
+    """Count the images that go through the image encoder for one map."""
     seen: list[int] = []
     with model.visual.register_forward_hook(lambda _, inputs, __: seen.append(len(inputs[0]))):
         way(model, preprocess, drawings.draw("cat", SIDE), ["a cat"])
@@ -64,14 +64,14 @@ def ways_of(colour: str | tuple[int, int, int]) -> dict[str, Callable]:
 
 
 def play(model, preprocess: Callable, ground: Callable, ways: dict[str, Callable]) -> dict[str, tuple[float, float]]:
-    """Give each way's share of hits, and the share that chance would have; ``ground`` makes that of picture ``i``."""
+    """Give each way's share of hits, and the share that chance would have; ``ground`` makes that of image ``i``."""
     rng, names = random.Random(2026), known_names(model, preprocess)
     hits: dict[str, list[tuple[bool, float]]] = {way: [] for way in ways}
     for i in range(PAIRS):
         two, quarters = rng.sample(names, 2), rng.sample(range(4), 2)
-        picture = plant(two, quarters, ground(i))
+        image = plant(two, quarters, ground(i))
         for way, make_map in ways.items():
-            one_map = make_map(model, preprocess, picture, f"a {two[0]}")[0]
+            one_map = make_map(model, preprocess, image, f"a {two[0]}")[0]
             box = inside(len(one_map), quarters[0])
             peak = one_map >= one_map.max() - 1e-6  # occlusion's is a square of equal pixels
             hits[way].append((box[peak].mean() > 0.5, box.mean()))
@@ -84,12 +84,12 @@ def main() -> None:
         "white": (lambda i: "white", ways_of("white")),  # covers the thing, and adds nothing
         "clutter": (lambda i: drawings.clutter((SIDE, SIDE), seed=i), ways_of(MEAN_COLOUR)),
     }
-    print("| model | ground | map | pictures encoded | peak on the asked thing | chance |\n|---|---|---|---|---|---|")
+    print("| model | ground | map | images encoded | peak on the asked thing | chance |\n|---|---|---|---|---|---|")
     for name in sys.argv[1:] or ("tiny", "tiny-vit"):
         model, preprocess = load(name)
         for ground, (make, ways) in grounds.items():
             for way, (share, chance) in play(model, preprocess, make, ways).items():
-                cost = pictures_encoded(model, preprocess, ways[way])
+                cost = images_encoded(model, preprocess, ways[way])
                 print(f"| {name} | {ground} | {way} | {cost} | {share:.1%} | {chance:.0%} |", flush=True)
 
 

@@ -28,7 +28,7 @@ def agrees(name: str, row: dict) -> bool:
 
 
 def label(machine: dict) -> str:
-    """Name a machine by its processor, or by its graphics card."""
+    """Name a machine by its processor, or by its GPU."""
     name = machine["processor"] if machine["device"] == "cpu" else machine["device"]
     return re.sub(r"\((R|TM)\)| Processor\b", "", name).strip()
 
@@ -68,7 +68,7 @@ def list_times(found: dict[str, list[float]], label: str, unit: str, scale: floa
 
 
 def count_operations(visual) -> int:
-    """Count the multiplications and additions of a ViT's matrix products for one picture, as clip writes them."""
+    """Count the multiplications and additions of a ViT's matrix products for one image, as clip writes them."""
     width, patch = visual.conv1.out_channels, visual.conv1.kernel_size[0]
     patches = (visual.input_resolution // patch) ** 2
     places, blocks = patches + 1, visual.transformer.layers
@@ -96,7 +96,7 @@ def list_marks(results: dict) -> dict[tuple[str, str, float], tuple[float, str]]
         marks[(f"(a) {size}: against a tutorial's lines, one at a time", "≥", 2)] = (against, "")
         marks[(f"(a) {size}: against the fastest peer", "≥", least[size])] = (rate(rows, OURS) / fastest, peer)
     forward = results["forward"]
-    work = forward["operations of one picture"]
+    work = forward["operations of one image"]
     speed = {p: rate(forward[p]["rows"], OURS) for p in PRECISIONS if p in forward}
     marks[("(b) float32: share of the peak", "≥", 0.9)] = (speed["float32"] * work / forward["float32"]["peak"], "")
     if "bfloat16" in speed:
@@ -112,7 +112,7 @@ def list_marks(results: dict) -> dict[tuple[str, str, float], tuple[float, str]]
         ("(d) first batch against later ones, warmed up", "≤", 1.2): (median(results["cold"]["True"]), ""),
         ("(e) seconds from the start to the heatmap", "≤", 10): (median(results["start"]["seconds"]), ""),
         ("(f) a million rows: against faiss flat", "≥", 1): (search["faiss, flat"] / search["helpers"], ""),
-        ("(g) peak memory, 10,000 pictures against 100", "≤", 1.1): (memory["10000"] / memory["100"], ""),
+        ("(g) peak memory, 10,000 images against 100", "≤", 1.1): (memory["10000"] / memory["100"], ""),
         ("(h) seconds of `import helpers` beyond torch's and clip's", "≤", 0.3): (median(results["import"]), ""),
     }
 
@@ -127,7 +127,7 @@ def show_mark(marks: dict, key: tuple[str, str, float]) -> str:
 
 
 def make_report(machines: list[dict], scale: dict, notes: str) -> str:
-    """Write the report of the results of each machine and of many pictures; ``notes`` tells what was tried."""
+    """Write the report of the results of each machine and of many images; ``notes`` tells what was tried."""
     of = {label(results["machine"]): results for results in machines}
     marks = {name: list_marks(results) for name, results in of.items()}
     keys = dict.fromkeys(key for found in marks.values() for key in found)
@@ -144,7 +144,7 @@ def make_report(machines: list[dict], scale: dict, notes: str) -> str:
     ]
     for size in machines[0]["folders"]:
         tables = {name: results["folders"][size] for name, results in of.items()}
-        parts += [f"## (a) Folder of JPEG files, {size}\n", rates(tables, "pictures/s")]
+        parts += [f"## (a) Folder of JPEG files, {size}\n", rates(tables, "images/s")]
     for precision in PRECISIONS:
         parts.append(f"## (b) Forward pass alone, {precision}\n")
         having = {name: results for name, results in of.items() if precision in results["forward"]}
@@ -164,11 +164,11 @@ def make_report(machines: list[dict], scale: dict, notes: str) -> str:
 
 def describe_forward(of: dict[str, dict], precision: str) -> list[str]:
     """Tell of the forward pass alone: the rates beside the machine's peak, and where the time goes."""
-    work = next(iter(of.values()))["forward"]["operations of one picture"]
+    work = next(iter(of.values()))["forward"]["operations of one image"]
     peaks = {name: results["forward"][precision]["peak"] for name, results in of.items()}
     shares = {
         name: lambda found, results=results, peak=peaks[name]: (
-            f"{found * results['forward']['operations of one picture'] / peak:.0%}"
+            f"{found * results['forward']['operations of one image'] / peak:.0%}"
         )
         for name, results in of.items()
     }
@@ -179,11 +179,11 @@ def describe_forward(of: dict[str, dict], precision: str) -> list[str]:
         for name, results in of.items()
     ]
     return [
-        f"Matrix-multiply peak, billion operations a second: {told}. One picture takes {work:.2f} billion "
+        f"Matrix-multiply peak, billion operations a second: {told}. One image takes {work:.2f} billion "
         "as clip writes it, left-out work counted.\n",
         rates(
             {name: results["forward"][precision]["rows"] for name, results in of.items()},
-            "pictures/s",
+            "images/s",
             ("share of the peak", shares),
         ),
         "Where the time of `helpers` goes, on one thread:\n\n" + "\n".join(goes) + "\n",
@@ -192,7 +192,7 @@ def describe_forward(of: dict[str, dict], precision: str) -> list[str]:
 
 def describe_rest(results: dict) -> str:
     """Tell of the start, the search and the memory of one machine."""
-    memory = ", ".join(f"{median(values):.0f} MiB for {n} pictures" for n, values in results["memory"].items())
+    memory = ", ".join(f"{median(values):.0f} MiB for {n} images" for n, values in results["memory"].items())
     lines = [
         "- First batch against the median of later ones: " + list_times(results["cold"], "with warm_up={}", "", 1),
         f"- From the start of `example.py` to its heatmap: {median(results['start']['seconds']):.2f} s "

@@ -2,7 +2,7 @@
 
 make bench
 
-All contenders have the same weights, pictures and prompts, and take turns, slice by slice; a figure is the median of
+All contenders have the same weights, images and prompts, and take turns, slice by slice; a figure is the median of
 its slices. Every contender's features are compared with plain clip's, and its row is void if they disagree. Files are
 kept in ~/.cache/clip-course/benchmarks (or $BENCH_DIR), four gigabytes.
 """
@@ -30,8 +30,8 @@ import helpers
 from benchmarks.contenders import Contender, list_contenders
 from benchmarks.photographs import SIZES, write_photographs
 from benchmarks.report import count_operations, label, write_report
+from helpers.index.store import FeatureStore
 from helpers.models import emulates_bfloat16
-from helpers.store import FeatureStore
 
 ROOT = Path(__file__).resolve().parent.parent
 SLICES = 5
@@ -80,7 +80,7 @@ import torchvision, clip; mark("import torchvision and clip")
 import helpers; mark("import helpers")
 model, preprocess = helpers.load("tiny"); mark("load tiny")
 files, texts = ["images/maze1.jpeg", "images/maze2.jpeg"], ["maze", "game", "cat", "win the game"]
-images = helpers.encode_images(model, preprocess, files); mark("encode two pictures")
+images = helpers.encode_images(model, preprocess, files); mark("encode two images")
 words = helpers.encode_texts(model, texts); mark("encode four texts")
 import os, tempfile, matplotlib; matplotlib.use("Agg")
 import matplotlib.pyplot as plt; mark("import matplotlib")
@@ -167,7 +167,7 @@ def measure_peak(precision: torch.dtype, device: str) -> float:
 def measure_forward(contenders: list[Contender], model: torch.nn.Module, device: str, count: int) -> dict:
     """(b) From preprocessed pixels to features, beside the matrix-multiply peak of before and after."""
     pixels = torch.randn(count, 3, 224, 224, device=device)
-    results = {"operations of one picture": count_operations(model.visual) / 1e9}
+    results = {"operations of one image": count_operations(model.visual) / 1e9}
     kinds = {torch.float32: "pixels", torch.bfloat16: "half_pixels"}
     for precision, kind in kinds.items():
         if not any(getattr(contender, kind) for contender in contenders):
@@ -239,7 +239,7 @@ def measure_search(cache: Path, rows: int = 1_000_000, size: int = 512) -> dict:
     queries = helpers.normalize(rng.standard_normal((9, size), dtype=np.float32))
     seconds = {"helpers": [], "faiss, flat": []}
     for query in [queries[0], *queries]:
-        helpers.searchable.encode_question = lambda *question, query=query: query
+        helpers.index.searchable.encode_query = lambda *question, query=query: query
         start = time.perf_counter()
         ours = index.search("", k=10)
         seconds["helpers"].append(time.perf_counter() - start)
@@ -251,7 +251,7 @@ def measure_search(cache: Path, rows: int = 1_000_000, size: int = 512) -> dict:
 
 
 def measure_memory(cache: Path, count: int) -> dict:
-    """(g) The peak of encoding 100, 1,000 and 10,000 pictures with `tiny`, in MiB; Linux only."""
+    """(g) The peak of encoding 100, 1,000 and 10,000 images with `tiny`, in MiB; Linux only."""
     folder = cache / f"640 pixels {count}"
     return {n: [float(run_python(PEAK_MEMORY, folder, n)) for _ in range(3)] for n in (100, 1_000, 10_000)}
 
@@ -275,7 +275,7 @@ def describe_machine(device: str) -> dict:
 def main() -> None:
     """Run all works; the figures are saved after each, so that a stop loses little."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=200, help="pictures in a folder; five times as many prompts")
+    parser.add_argument("--count", type=int, default=200, help="images in a folder; five times as many prompts")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent, help="folder of results.md and figures/")
     parser.add_argument("--only", nargs="*", help="works to measure anew; the other figures stay")

@@ -1,6 +1,6 @@
-"""Many pictures: how fast, how steady, how large. Writes scale.json, which lesson 17 shows.
+"""Many images: how fast, how steady, how large. Writes scale.json, which lesson 17 shows.
 
-python -m benchmarks.scale [--only machine encode memory ray search] [--pictures 20000] [--rows 1000000]
+python -m benchmarks.scale [--only machine encode memory ray search] [--images 20000] [--rows 1000000]
 
 Needs Linux, ``pip install -e '.[ray,lance,bench]'`` and a quiet machine; with two cores, two hours. Each work is saved
 when it is done; ``--only`` measures some anew. For figures of one thread, set OMP_NUM_THREADS=1 LANCE_CPU_THREADS=1.
@@ -26,7 +26,7 @@ from pathlib import Path
 import torch
 from clip.model import CLIP
 
-from benchmarks.search_folder import write_pictures
+from benchmarks.search_folder import write_images
 
 ROOT = Path(__file__).resolve().parent.parent
 HERE = Path(__file__).parent
@@ -35,15 +35,15 @@ SHARD = 500
 
 
 def write_manifest(folder: Path, count: int, files: int) -> Path:
-    """Write a manifest of ``count`` rows on the first ``files`` pictures, which it writes first."""
-    pictures = folder / f"pictures {files}"
-    if not pictures.is_dir():
-        write_pictures(pictures, files)
+    """Write a manifest of ``count`` rows on the first ``files`` images, which it writes first."""
+    images = folder / f"images {files}"
+    if not images.is_dir():
+        write_images(images, files)
     manifest = folder / f"{count} of {files}.csv"
     with manifest.open("w", newline="") as lines:
         writer = csv.writer(lines)
         writer.writerow(["id", "path"])
-        writer.writerows([i, f"{pictures.name}/{i % files:05}.png"] for i in range(count))
+        writer.writerows([i, f"{images.name}/{i % files:05}.png"] for i in range(count))
     return manifest
 
 
@@ -98,10 +98,10 @@ def measure_encode(cache: Path, count: int) -> dict:
         shutil.rmtree(out, ignore_errors=True)
         seconds, _ = timed(*command(manifest, out, workers))
         found.setdefault(f"{workers} workers", []).append(count / seconds)
-        print(f"{workers} workers: {count / seconds:.0f} pictures a second", flush=True)
+        print(f"{workers} workers: {count / seconds:.0f} images a second", flush=True)
     whole = files_of(cache / "by 1")
     found["the same bytes by 1 and by 2"] = whole == files_of(cache / "by 2")
-    return {"pictures": count, "shard": SHARD, "shards": len(whole), **found, **kill(manifest, cache / "killed", whole)}
+    return {"images": count, "shard": SHARD, "shards": len(whole), **found, **kill(manifest, cache / "killed", whole)}
 
 
 def strike(process: subprocess.Popen, kind: str, rng: random.Random) -> bool:
@@ -172,10 +172,10 @@ def measure_memory(cache: Path, counts: tuple[int, ...] = (2_000, 20_000, 200_00
 
 
 def measure_ray(cache: Path, count: int) -> dict:
-    """Encode the same pictures with Ray, and say when its first file is there."""
+    """Encode the same images with Ray, and say when its first file is there."""
     manifest, found = write_manifest(cache, count, count), {}
     small = write_manifest(cache, 2, 2)
-    for name, given, out in (("seconds for two pictures", small, "ray 2"), ("seconds", manifest, "ray")):
+    for name, given, out in (("seconds for two images", small, "ray 2"), ("seconds", manifest, "ray")):
         shutil.rmtree(cache / out, ignore_errors=True)
         place = str(cache / out)
         options = ["--actors", "2", "2", "--block", str(SHARD)]
@@ -184,8 +184,8 @@ def measure_ray(cache: Path, count: int) -> dict:
     seconds, _ = timed(*command(manifest, cache / "by 2", 2))
     shutil.rmtree(cache / "two", ignore_errors=True)
     start, _ = timed(*command(small, cache / "two", 2))
-    ours = {"seconds": seconds, "pictures a second": count / seconds, "seconds for two pictures": start}
-    return {"pictures": count, "ray": {**found, "pictures a second": count / found["seconds"]}, "helpers": ours}
+    ours = {"seconds": seconds, "images a second": count / seconds, "seconds for two images": start}
+    return {"images": count, "ray": {**found, "images a second": count / found["seconds"]}, "helpers": ours}
 
 
 def describe_machine() -> dict:
@@ -207,9 +207,9 @@ def works(cache: Path, options: argparse.Namespace) -> Iterator[tuple[str, objec
     from benchmarks.scale_search import measure_search
 
     yield "machine", describe_machine
-    yield "encode", lambda: measure_encode(cache, options.pictures)
+    yield "encode", lambda: measure_encode(cache, options.images)
     yield "memory", lambda: measure_memory(cache)
-    yield "ray", lambda: measure_ray(cache, options.pictures)
+    yield "ray", lambda: measure_ray(cache, options.images)
     yield "search", lambda: measure_search(cache, options.rows)
 
 
@@ -217,7 +217,7 @@ def main() -> None:
     """Run the works that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*")
-    parser.add_argument("--pictures", type=int, default=20_000)
+    parser.add_argument("--images", type=int, default=20_000)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--output", type=Path, default=HERE / "scale.json")
     options = parser.parse_args()

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 import helpers
-from helpers import drawings
+from helpers.course import drawings
 
 QUERIES, DRAWN = 200, 10_000
 LARGEST = 56  # pixels of a thing
@@ -33,15 +33,15 @@ def _ground(seed: int) -> Image.Image:
 def scene(seed: int) -> Image.Image:
     """Draw a scene of 64 pixels; the same one for the same seed."""
     rng = random.Random(seed)
-    picture = (
+    image = (
         _ground(rng.randrange(300)).copy() if rng.random() < 0.7 else Image.new("RGB", (64, 64), rng.choice(COLOURS))
     )
     for _ in range(rng.choice((1, 1, 1, 2, 2, 3))):
         thing = _sticker(rng.choice(drawings.drawing_names()), rng.choice(COLOURS), rng.randrange(0, 360, 45))
         side = rng.randint(20, LARGEST)
         thing = thing.resize((side, side))
-        picture.paste(thing, (rng.randrange(-8, 73 - thing.width), rng.randrange(-8, 73 - thing.height)), thing)
-    return picture
+        image.paste(thing, (rng.randrange(-8, 73 - thing.width), rng.randrange(-8, 73 - thing.height)), thing)
+    return image
 
 
 def make_rows(cache: Path, count: int) -> np.ndarray:
@@ -53,8 +53,8 @@ def make_rows(cache: Path, count: int) -> np.ndarray:
     for start in range(0, count, DRAWN):
         block = place / f"{start:08}.npy"
         if not block.exists():
-            pictures = (scene(seed) for seed in range(start, start + DRAWN))
-            rows = helpers.normalize(helpers.encode_images(model, preprocess, pictures, progress=False))
+            images = (scene(seed) for seed in range(start, start + DRAWN))
+            rows = helpers.normalize(helpers.encode_images(model, preprocess, images, progress=False))
             np.save(block.with_suffix(".part.npy"), rows)
             block.with_suffix(".part.npy").rename(block)
             print(f"{start + DRAWN} rows", flush=True)
@@ -67,9 +67,9 @@ def make_rows(cache: Path, count: int) -> np.ndarray:
 def make_questions() -> dict[str, np.ndarray]:
     """Give unit rows of scenes that are not among the rows, and of texts."""
     model, preprocess = helpers.load()
-    pictures = [scene(10**9 + i) for i in range(QUERIES)]
+    images = [scene(10**9 + i) for i in range(QUERIES)]
     texts = [text.format(name) for name in drawings.drawing_names() for text in TEXTS]
     return {
-        "pictures": helpers.normalize(helpers.encode_images(model, preprocess, pictures, progress=False)),
+        "images": helpers.normalize(helpers.encode_images(model, preprocess, images, progress=False)),
         "texts": helpers.normalize(helpers.encode_texts(model, texts, progress=False)),
     }

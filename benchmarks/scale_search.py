@@ -189,7 +189,7 @@ def ask_all(ways: list[Way], rows: np.ndarray, questions: dict[str, np.ndarray])
     times: list[list[float]] = [[] for _ in ways]
     hits: list[dict[str, list[float]]] = [{kind: [] for kind in questions} for _ in ways]
     for way in ways:
-        way.search(questions["pictures"][-1])  # warm up
+        way.search(questions["images"][-1])  # warm up
     for kind, asked in questions.items():
         for start in range(0, len(asked), TURN):
             for number, way in enumerate(ways):

@@ -1,9 +1,9 @@
-"""Index thousands of pictures, kill the work five times, and see what it costs.
+"""Index thousands of images, kill the work five times, and see what it costs.
 
 python -m benchmarks.search_folder
 
 Checks that the killed and resumed index equals an uninterrupted one bit for bit, then prints the seconds of an
-update of the unchanged folder, and the peak memory for 500 and for 4,000 pictures.
+update of the unchanged folder, and the peak memory for 500 and for 4,000 images.
 """
 
 import multiprocessing
@@ -21,17 +21,17 @@ from helpers import FolderIndex, drawings, load
 COLOURS = ["tomato", "royalblue", "gold", "seagreen", "orchid", "lightgrey", "black", "white"]
 
 
-def write_pictures(folder: Path, count: int) -> Path:
+def write_images(folder: Path, count: int) -> Path:
     """Write drawings of 96 pixels, each base drawing shifted, mirrored and tinted to give all others."""
     folder.mkdir()
     generator = random.Random(0)
     base = [drawings.draw(name, 96, background) for name in drawings.drawing_names() for background in COLOURS]
     for i in range(count):
-        picture = ImageChops.offset(base[i % len(base)], generator.randrange(-9, 10), generator.randrange(-9, 10))
+        image = ImageChops.offset(base[i % len(base)], generator.randrange(-9, 10), generator.randrange(-9, 10))
         if generator.random() < 0.5:
-            picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        tint = Image.new("RGB", picture.size, tuple(generator.randrange(256) for _ in range(3)))
-        Image.blend(picture, tint, 0.1).save(folder / f"{i:05}.png")
+            image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        tint = Image.new("RGB", image.size, tuple(generator.randrange(256) for _ in range(3)))
+        Image.blend(image, tint, 0.1).save(folder / f"{i:05}.png")
     return folder
 
 
@@ -63,18 +63,18 @@ def main() -> None:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["helpers"])
     root = Path(tempfile.mkdtemp())
-    pictures = write_pictures(root / "2000", 2000)
+    images = write_images(root / "2000", 2000)
 
     start = time.perf_counter()
-    whole = context.Process(target=update, args=(pictures, root / "whole"))
+    whole = context.Process(target=update, args=(images, root / "whole"))
     whole.start()
     whole.join()
     seconds = time.perf_counter() - start
-    print(f"2000 pictures, uninterrupted: {seconds:.1f} s", flush=True)
+    print(f"2000 images, uninterrupted: {seconds:.1f} s", flush=True)
 
     generator = random.Random(1)
     for target in sorted(generator.sample(range(1800), 5)):
-        process = context.Process(target=update, args=(pictures, root / "killed"))
+        process = context.Process(target=update, args=(images, root / "killed"))
         process.start()
         while process.is_alive() and indexed(root / "killed") < target:
             time.sleep(0.002)
@@ -82,23 +82,23 @@ def main() -> None:
         process.kill()
         process.join()
         print(f"exit code {process.exitcode}: killed after {indexed(root / 'killed')} files", flush=True)
-    update(pictures, root / "killed")
-    print("bit for bit the same:", files(pictures, root / "killed") == files(pictures, root / "whole"), flush=True)
+    update(images, root / "killed")
+    print("bit for bit the same:", files(images, root / "killed") == files(images, root / "whole"), flush=True)
 
-    index = FolderIndex(pictures, *load(), root / "whole")
+    index = FolderIndex(images, *load(), root / "whole")
     start = time.perf_counter()
     changes = index.update()
     print(f"unchanged: {changes} in {time.perf_counter() - start:.3f} s", flush=True)
     start = time.perf_counter()
-    FolderIndex(pictures, *load(), root / "whole").update()
+    FolderIndex(images, *load(), root / "whole").update()
     print(f"with the model loaded first: {time.perf_counter() - start:.2f} s", flush=True)
 
     for count in (500, 4000):
         receiver, sender = context.Pipe(duplex=False)
-        folder = write_pictures(root / f"memory{count}", count)
+        folder = write_images(root / f"memory{count}", count)
         process = context.Process(target=measure, args=(folder, root / "memory", sender))
         process.start()
-        print(f"{count} pictures: peak {receiver.recv():.0f} MiB", flush=True)
+        print(f"{count} images: peak {receiver.recv():.0f} MiB", flush=True)
         process.join()
 
 

@@ -3,8 +3,8 @@
     python -m cluster.encode MANIFEST OUT                                  # this machine
     ray job submit --working-dir . -- python -m cluster.encode MANIFEST OUT --actors 1 64   # a cluster
 
-All machines must see the manifest, the pictures and OUT under the same paths. What is written are the shards of
-`helpers.scale`, but for their names and a column ``row``, the number of the row in the manifest. After a crash of an
+All machines must see the manifest, the images and OUT under the same paths. What is written are the shards of
+`helpers.shards`, but for their names and a column ``row``, the number of the row in the manifest. After a crash of an
 actor, a machine or this command, the same command goes on: what is written is not encoded again.
 """
 
@@ -21,8 +21,8 @@ from pyarrow import parquet
 from ray.data.checkpoint import CheckpointConfig
 
 from helpers.models import default_precision
-from helpers.scale.encoder import Encoder, check_made_by
-from helpers.scale.manifest import PLAN, Manifest, write_plan
+from helpers.shards.encoder import Encoder, check_made_by
+from helpers.shards.manifest import PLAN, Manifest, write_plan
 
 RAYS_OWN = 4  # slots for Ray's reading, filtering and writing; with too few of them a resumed job waits for ever
 
@@ -31,9 +31,9 @@ def encode(manifest: Path, out: Path, actors: tuple[int, int], block: int, optio
     """Read, encode, write.
 
     Args:
-        manifest: as `helpers.scale.encode_manifest` takes it.
+        manifest: as `helpers.shards.encode_manifest` takes it.
         out: the folder of the Parquet files.
-        actors: the fewest and the most processes with a model; Ray adds some while pictures wait.
+        actors: the fewest and the most processes with a model; Ray adds some while images wait.
         block: rows of a file, and what the death of an actor costs.
         options: for `Encoder`.
 

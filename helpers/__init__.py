@@ -1,55 +1,85 @@
-"""Encode pictures and texts with CLIP, and compare them. In the order of the steps:"""
+"""CLIP's two encoders: load a model, encode images and texts, compare them, and build on the result.
 
-import sys
+The public names, in the order of the steps. Each is imported when it is first used, so that ``import helpers`` takes
+no time, and ``python -m helpers check`` can speak where PyTorch can't be imported.
+"""
 
-from helpers.commands.packages import misfits, preflight, report
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-_AS_COMMAND = sys.argv[:1] == ["-m"] and "helpers" in getattr(sys, "orig_argv", ["helpers"])  # `python -m helpers …`
-if not _AS_COMMAND:  # which can speak where what follows can't be imported
+if TYPE_CHECKING:
+    from helpers.encode import encode_images as encode_images
+    from helpers.encode import encode_texts as encode_texts
+    from helpers.explain.occlusion import occlusion_maps as occlusion_maps
+    from helpers.explain.occlusion import word_drops as word_drops
+    from helpers.explain.patches import patch_similarity as patch_similarity
+    from helpers.finetune.fine_tune import fine_tune as fine_tune
+    from helpers.finetune.fine_tune import interpolate_weights as interpolate_weights
+    from helpers.finetune.loss import contrastive_loss as contrastive_loss
+    from helpers.images import ImageError as ImageError
+    from helpers.images import open_image as open_image
+    from helpers.index.folder_index import FolderIndex as FolderIndex
+    from helpers.models import ModelInfo as ModelInfo
+    from helpers.models import list_models as list_models
+    from helpers.models import load as load
+    from helpers.plots import plot_occlusion as plot_occlusion
+    from helpers.plots import plot_similarity as plot_similarity
+    from helpers.similarity import (
+        cosine_similarity as cosine_similarity,
+    )
+    from helpers.similarity import (
+        normalize as normalize,
+    )
+    from helpers.similarity import (
+        probabilities as probabilities,
+    )
+    from helpers.similarity import (
+        top_k as top_k,
+    )
+    from helpers.zero_shot import PROMPT_TEMPLATES as PROMPT_TEMPLATES
+    from helpers.zero_shot import zero_shot_classifier as zero_shot_classifier
+
+_HOME = {  # of each public name
+    "list_models": "models",
+    "ModelInfo": "models",
+    "load": "models",
+    "open_image": "images",
+    "ImageError": "images",
+    "encode_images": "encode",
+    "encode_texts": "encode",
+    "normalize": "similarity",
+    "cosine_similarity": "similarity",
+    "probabilities": "similarity",
+    "top_k": "similarity",
+    "plot_similarity": "plots",
+    "zero_shot_classifier": "zero_shot",
+    "PROMPT_TEMPLATES": "zero_shot",
+    "FolderIndex": "index.folder_index",
+    "occlusion_maps": "explain.occlusion",
+    "word_drops": "explain.occlusion",
+    "patch_similarity": "explain.patches",
+    "plot_occlusion": "plots",
+    "contrastive_loss": "finetune.loss",
+    "fine_tune": "finetune.fine_tune",
+    "interpolate_weights": "finetune.fine_tune",
+}
+__all__ = list(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'helpers' has no attribute {name!r}")
     try:
-        from helpers import drawings
-        from helpers.compare import cosine_similarity, normalize, probabilities, top_k
-        from helpers.contrast import contrastive_loss
-        from helpers.encode import encode_images, encode_texts
-        from helpers.exercises import check
-        from helpers.explain import occlusion_maps, word_drops
-        from helpers.images import ImageError, open_image
-        from helpers.lessons import observe
-        from helpers.models import ModelInfo, available_models, load
-        from helpers.patches import patch_similarity
-        from helpers.plots import plot_occlusion, plot_similarity
-        from helpers.search import FolderIndex
-        from helpers.tune import fine_tune, mix_weights
-        from helpers.zeroshot import PROMPT_TEMPLATES, zero_shot_classifier
-    except Exception as error:
-        mends = report(misfits()) or "`python -m helpers check` says what is wrong"
-        raise ImportError(f"{type(error).__name__}: {error}\n{mends}") from error  # IPython 7 shows no notes of one
+        value = getattr(import_module(f"helpers.{_HOME[name]}"), name)
+    except Exception as error:  # what a broken installation raises is of many kinds
+        raise ImportError(
+            f"{type(error).__name__}: {error}. Run `python -m helpers check`: it names what is wrong and how to fix it."
+        ) from error
+    globals()[name] = value
+    return value
 
-__all__ = [
-    "available_models",
-    "ModelInfo",
-    "load",
-    "open_image",
-    "ImageError",
-    "encode_images",
-    "encode_texts",
-    "normalize",
-    "cosine_similarity",
-    "probabilities",
-    "top_k",
-    "plot_similarity",
-    "zero_shot_classifier",
-    "PROMPT_TEMPLATES",
-    "FolderIndex",
-    "occlusion_maps",
-    "word_drops",
-    "patch_similarity",
-    "plot_occlusion",
-    "contrastive_loss",
-    "fine_tune",
-    "mix_weights",
-    "drawings",
-    "observe",
-    "check",
-    "preflight",
-]
+
+def __dir__() -> list[str]:
+    """List the public names, for completion."""
+    return [*globals(), *__all__]

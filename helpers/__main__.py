@@ -3,12 +3,10 @@
 import sys
 from importlib import import_module
 
-from helpers.commands.packages import misfits, report
-
-COMMANDS = {
-    "check": "whether this machine can run the course, and what mends it where it can't",
-    "search": "the pictures of a folder by words, by pictures, by both",
-    "encode": "the pictures of a manifest into Parquet files",
+COMMANDS = {  # each a module with a function `main`, and what it does
+    "check": ("course.doctor", "whether this machine can run the course, and how to fix it where it can't"),
+    "search": ("index.command", "the images of a folder by text, by image, or by both"),
+    "encode": ("shards.command", "the images of a manifest into Parquet files"),
 }
 
 
@@ -16,13 +14,12 @@ def main(arguments: "list[str]") -> int:
     """Hand over to the command that the first argument names."""
     if not arguments or arguments[0] not in COMMANDS:
         print("python -m helpers COMMAND [--help]\n")
-        print(*(f"  {name:8} {what}" for name, what in COMMANDS.items()), sep="\n")
+        print(*(f"  {name:8} {what}" for name, (_, what) in COMMANDS.items()), sep="\n")
         return 0 if arguments[:1] in ([], ["-h"], ["--help"]) else 2
     try:
-        command = import_module(f"helpers.commands.{arguments[0]}")
-    except Exception as error:  # an import may raise anything
-        print(f"{type(error).__name__}: {error}\n{report(misfits())}".rstrip(), file=sys.stderr)
-        print("`python -m helpers check` looks further", file=sys.stderr)
+        command = import_module(f"helpers.{COMMANDS[arguments[0]][0]}")
+    except Exception as error:  # what a broken installation raises is of many kinds
+        print(f"{type(error).__name__}: {error}. Run `python -m helpers check`.", file=sys.stderr)
         return 2
     return command.main(arguments[1:])
 

@@ -1,4 +1,4 @@
-"""Turn pictures and texts into features, in batches."""
+"""Turn images and texts into features, in batches."""
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sized
@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from helpers.checks import shown, strings
+from helpers._clip import CLIP
+from helpers._validation import shown, strings
 from helpers.forward import feature_size, image_features, text_features
 from helpers.images import ImageError, ImageSource, cut_strip, is_source, open_image
-from helpers.openai import CLIP
 from helpers.threads import batches, in_shares, in_threads, share_out
-from helpers.tokens import tokenize
+from helpers.tokenizer import tokenize
 
 SECONDS_BEFORE_BAR = 2
 
@@ -24,12 +24,12 @@ def encode_images(
     images: Iterable[ImageSource],
     batch_size: int = 64,
     progress: bool = True,
-    exact: bool = False,
+    fast_decode: bool = True,
 ) -> np.ndarray:
-    """Encode pictures with the image encoder.
+    """Encode images with the image encoder.
 
-    Pictures are opened, preprocessed and encoded a batch at a time, so the memory needed does not grow
-    with their number. A picture that can't be read does not end the work: its row is NaN, and one
+    Images are opened, preprocessed and encoded a batch at a time, so the memory needed does not grow
+    with their number. An image that can't be read does not end the work: its row is NaN, and one
     warning at the end counts these and lists the first ten. On a CPU all threads of torch take part, so call it
     from one thread at a time.
 
@@ -37,20 +37,20 @@ def encode_images(
         model: from `load` or `clip.load`.
         preprocess: the transform that came with it.
         images: paths, PIL images or open files, any iterable; a single one counts as a list of one.
-        batch_size: pictures in memory for each forward pass; on a CPU its threads share them out.
+        batch_size: images in memory for each forward pass; on a CPU its threads share them out.
         progress: show a bar when the work takes longer than two seconds.
-        exact: open large JPEG files at their full size. By default they are decoded at a half, a quarter or an
-            eighth of it, as long as three times the model's resolution is left: with 12 megapixels, in a quarter of
+        fast_decode: decode large JPEG files at a half, a quarter or an eighth of their size, as long as three
+            times the model's resolution is left: with 12 megapixels, in a quarter of
             the time. A photograph's row moves by less than a cosine of 0.001, its grain included. What is nearly flat
             once it is small moves further. Measured with `tiny`: pages of fine print and noise on plain grey by 0.01,
             interlaced video by 0.02. Of stripes a few pixels wide all that is left is rounding, and a row moves
-            anywhere. Such pictures want ``exact=True``.
+            anywhere. Such images want ``fast_decode=False``, which is CLIP's own way.
 
     Returns:
         ``(n, d)`` float32, not normalized, in the order given.
 
     Raises:
-        ImageError: none of the pictures can be read.
+        ImageError: none of the images can be read.
         TypeError: one of the arguments is of another kind.
         ValueError: ``batch_size`` is less than 1, `preprocess` is another model's, or the model is in training mode.
     """
@@ -58,10 +58,10 @@ def encode_images(
     if is_source(images):
         images = [images]  # type: ignore[list-item]
     if not isinstance(images, Iterable):
-        raise TypeError(f"{shown(images)} is no picture and no list of pictures; give paths or PIL images")
+        raise TypeError(f"{shown(images)} is no image and no list of images; give paths or PIL images")
     features, unreadable = [np.empty((0, size), dtype=np.float32)], []
-    with progress_bar(images, "pictures", progress) as bar:
-        for batch in rows_or_errors(model, preprocess, batches(images, batch_size), exact):
+    with progress_bar(images, "images", progress) as bar:
+        for batch in rows_or_errors(model, preprocess, batches(images, batch_size), fast_decode):
             rows = np.full((len(batch), size), np.nan, dtype=np.float32)
             for i, found in enumerate(batch):
                 if isinstance(found, ImageError):
@@ -77,24 +77,24 @@ def encode_images(
 
 
 def rows_or_errors(
-    model: CLIP, preprocess: Callable, sources: Iterable[list[ImageSource]], exact: bool = False
+    model: CLIP, preprocess: Callable, sources: Iterable[list[ImageSource]], fast_decode: bool = True
 ) -> Iterator[list[np.ndarray | ImageError]]:
-    """Turn each picture into its features, or into the reason why it has none.
+    """Turn each image into its features, or into the reason why it has none.
 
     The one way from a file to a row, for a list as for a folder. Its threads each take a piece of a batch from the
     file to the features, so one decodes while another multiplies. On other devices than a CPU they decode and
     preprocess, and the batch is encoded whole, while they go on with the next.
 
     Args:
-        model, preprocess, exact: as in `encode_images`.
-        sources: batches of pictures, read a batch or two ahead.
+        model, preprocess, fast_decode: as in `encode_images`.
+        sources: batches of images, read a batch or two ahead.
 
     Yields:
         For each batch, in order, a list as long as it: a row ``(d,)`` float32, not normalized, or an `ImageError`.
         A row depends on what else is in its batch by rounding alone, and not on any other batch.
     """
     device = next(model.parameters()).device
-    read = pixels_or_errors(model, preprocess, exact)
+    read = pixels_or_errors(model, preprocess, fast_decode)
 
     def encode(inputs: list) -> list:
         pixels = [found for found in inputs if not isinstance(found, ImageError)]
@@ -113,17 +113,17 @@ def rows_or_errors(
 
 
 def pixels_or_errors(
-    model: CLIP, preprocess: Callable, exact: bool = False
+    model: CLIP, preprocess: Callable, fast_decode: bool = True
 ) -> Callable[[list[ImageSource]], list[torch.Tensor | ImageError]]:
-    """Make the function that opens and preprocesses pictures: ``(3, resolution, resolution)`` each, or the reason."""
+    """Make the function that opens and preprocesses images: ``(3, resolution, resolution)`` each, or the reason."""
     resolution = getattr(getattr(model, "visual", None), "input_resolution", None)
-    enough = None if exact or resolution is None else 3 * resolution
+    min_side = 3 * resolution if fast_decode and resolution else None
     if not callable(preprocess):
         raise TypeError(f"preprocess is {shown(preprocess)}; give the one that load gave with the model")
 
     def read(source: ImageSource) -> torch.Tensor | ImageError:
         try:
-            image = cut_strip(open_image(source, enough))
+            image = cut_strip(open_image(source, min_side))
         except ImageError as error:
             return error
         pixels = preprocess(image)
@@ -193,8 +193,8 @@ def progress_bar(items: Iterable, unit: str, shown: bool) -> tqdm:
 
 
 def _report(unreadable: list[str], total: int) -> None:
-    """Warn of the pictures left out; raise if none is left."""
+    """Warn of the images left out; raise if none is left."""
     listed = "; ".join(unreadable[:10]) + ("; …" if len(unreadable) > 10 else "")
     if len(unreadable) == total:
         raise ImageError(listed)
-    warnings.warn(f"{len(unreadable)} of {total} pictures have a row of NaN: {listed}", stacklevel=3)
+    warnings.warn(f"{len(unreadable)} of {total} images have a row of NaN: {listed}", stacklevel=3)

@@ -1,6 +1,6 @@
 """The model's forward pass, without the work that no feature depends on.
 
-A feature is read at one place: a picture's at the class token, a text's at its end token. So the last block is
+A feature is read at one place: an image's at the class token, a text's at its end token. So the last block is
 computed for that place alone. And a text's tokens look back, never ahead: what pads it after its end can be left out.
 
 Each block is written with clip's own parts, so what hangs on a part (a hook, LoRA, quantization) acts by itself.
@@ -15,8 +15,8 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
-from helpers.checks import shown
-from helpers.openai import CLIP, QuickGELU, ResidualAttentionBlock, Transformer, VisionTransformer
+from helpers._clip import CLIP, QuickGELU, ResidualAttentionBlock, Transformer, VisionTransformer
+from helpers._validation import shown
 
 QUICK_GELU = 1.702  # CLIP's activation is x · sigmoid(1.702 x), which is silu(1.702 x) / 1.702
 CALLS = ("forward", "attention", "encode_image", "encode_text")
@@ -41,12 +41,12 @@ def feature_size(model: CLIP) -> int:
 
     Raises:
         TypeError: this is no CLIP.
-        ValueError: it is in training mode, and has parts that would act otherwise then, or change with each picture.
+        ValueError: it is in training mode, and has parts that would act otherwise then, or change with each image.
     """
     refuse_no_clip(model)
     if any(part.training and isinstance(part, (_BatchNorm, _DropoutNd)) for part in model.modules()):
         raise ValueError(
-            "the model is in training mode, where its normalization changes with each picture: call model.eval() first"
+            "the model is in training mode, where its normalization changes with each image: call model.eval() first"
         )
     return model.text_projection.shape[1]
 

@@ -1,4 +1,4 @@
-"""Open any picture safely."""
+"""Open any image safely."""
 
 import contextlib
 import importlib.util
@@ -10,7 +10,7 @@ from typing import IO
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from helpers.checks import printable, reason, whole
+from helpers._validation import printable, reason, whole
 
 LARGE = 1_000_000  # pixels; below, decoding takes less time than all that follows
 LONGEST = 100  # times as long as it is wide; a longer strip takes gigabytes when its short side is enlarged
@@ -42,43 +42,43 @@ with contextlib.suppress(ImportError, OSError):
 
 
 class ImageError(ValueError):
-    """What was given is no picture that can be read. The message names it and says why, in one printable line."""
+    """What was given is no image that can be read. The message names it and says why, in one printable line."""
 
     def __init__(self, message: str) -> None:
         super().__init__(printable(message))
 
 
 class NoDecoderError(ImageError):
-    """The picture may be sound: its format needs a plugin of Pillow that is not installed."""
+    """The image may be sound: its format needs a plugin of Pillow that is not installed."""
 
 
 def is_source(value: object) -> bool:
-    """Say whether this is one picture, as `open_image` takes it."""
+    """Say whether this is one image, as `open_image` takes it."""
     return isinstance(value, (str, PathLike, Image.Image)) or hasattr(value, "read")
 
 
-def open_image(source: ImageSource, enough: int | None = None) -> Image.Image:
-    """Open a picture the way a person would see it.
+def open_image(source: ImageSource, min_side: int | None = None) -> Image.Image:
+    """Open an image the way a person would see it.
 
     Args:
         source: a path, an open binary file, or a PIL image (which is left as it is).
-        enough: how many pixels of its shorter side are enough. A JPEG file of more than a megapixel is then decoded
+        min_side: how many pixels of its shorter side are needed. A JPEG file of more than a megapixel is then decoded
             at the smallest of 1/1, 1/2, 1/4 and 1/8 of its size that keeps them: the decoder skips fine detail.
 
     Returns:
         A PIL image in mode RGB, turned upright (EXIF orientation), transparent parts laid over white.
-        Grey, palette, CMYK and 16-bit pictures become 8-bit RGB; of an animation, the first frame.
+        Grey, palette, CMYK and 16-bit images become 8-bit RGB; of an animation, the first frame.
 
     Raises:
-        ImageError: there is no such file, or it is no picture, or it is damaged, whatever its decoder raises.
-        TypeError, ValueError: ``enough`` is no whole number of at least 1.
+        ImageError: there is no such file, or it is no image, or it is damaged, whatever its decoder raises.
+        TypeError, ValueError: ``min_side`` is no whole number of at least 1.
     """
     if not is_source(source):
         raise ImageError(
             f"a {type(source).__name__} is neither a path nor a PIL image; "
             "make an image of an array with Image.fromarray"
         )
-    enough = enough and whole("enough", enough)
+    min_side = min_side and whole("min_side", min_side)
     try:
         if isinstance(source, Image.Image):
             return _to_rgb(source)
@@ -87,21 +87,21 @@ def open_image(source: ImageSource, enough: int | None = None) -> Image.Image:
         with Image.open(source) as image:
             if image.format == "EPS":
                 raise ValueError("an EPS file is a program, and it is not run")
-            if enough and image.width * image.height > LARGE:
-                width, height = (-(-side * enough // min(image.size)) for side in image.size)
+            if min_side and image.width * image.height > LARGE:
+                width, height = (-(-side * min_side // min(image.size)) for side in image.size)
                 image.draft(None, (width, height))
             return _to_rgb(image)
     except FileNotFoundError as error:
-        raise ImageError(f"no such picture: {_name(source)}") from error
+        raise ImageError(f"no such image: {_name(source)}") from error
     except UnidentifiedImageError as error:
         module, package = PLUGINS.get(Path(_name(source)).suffix.lower(), ("", ""))
         if module and not importlib.util.find_spec(module):
             raise NoDecoderError(
                 f"{_name(source)} can't be read without a plugin of Pillow: pip install {package}"
             ) from error
-        raise ImageError(f"{_name(source)} can't be read as a picture: {reason(error)}") from error
+        raise ImageError(f"{_name(source)} can't be read as an image: {reason(error)}") from error
     except Exception as error:  # a damaged file makes decoders raise nearly anything, MemoryError too
-        raise ImageError(f"{_name(source)} can't be read as a picture: {reason(error)}") from error
+        raise ImageError(f"{_name(source)} can't be read as an image: {reason(error)}") from error
 
 
 def cut_strip(image: Image.Image) -> Image.Image:
@@ -149,7 +149,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _orientation(image: Image.Image) -> int:
-    """Read how the camera was held; 1, upright, where the EXIF data are damaged, for the picture itself is sound."""
+    """Read how the camera was held; 1, upright, where the EXIF data are damaged, for the image itself is sound."""
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # Pillow raises of many kinds here
@@ -157,7 +157,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _to_8_bit(image: Image.Image) -> Image.Image:
-    """Bring a deep grey picture to 0–255; its range is told by its mode or, failing that, its maximum."""
+    """Bring a deep grey image to 0–255; its range is told by its mode or, failing that, its maximum."""
     values: np.ndarray = np.asarray(image, dtype=np.float32)
     if without := int((~np.isfinite(values)).sum()):
         raise ValueError(f"{without} of its pixels are no finite number")

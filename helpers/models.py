@@ -13,9 +13,9 @@ import clip
 import torch
 from torch import nn
 
-from helpers.checkpoint import read_state_dict, remember_file
-from helpers.checks import path_of, printable, reason, shown
-from helpers.openai import CLIP, OFFICIAL_URLS, build_model, clip_preprocess, fetch
+from helpers._checkpoint import read_state_dict, remember_file
+from helpers._clip import CLIP, OFFICIAL_URLS, build_model, clip_preprocess, fetch
+from helpers._validation import path_of, printable, reason, shown
 from helpers.weights import TINY_PATH, TINY_SHA256, VIT_PATH, VIT_SHA256
 
 PRECISIONS = ("float32", "float16", "bfloat16")
@@ -31,7 +31,7 @@ class ModelInfo:
         parameters: millions of parameters, both encoders together.
         embedding_size: ``d``, the length of a feature row.
         resolution: pixels; the image encoder sees a square of this side.
-        gflops: billions of multiplications and additions, for one picture and one text.
+        gflops: billions of multiplications and additions, for one image and one text.
         imagenet_accuracy: zero-shot top-1 on ImageNet in percent; None where nobody measured it.
         download_mib: size of the file in MiB; 0 when it travels with this package.
         sha256: checksum of that file.
@@ -64,7 +64,7 @@ _FIGURES = (
 )
 
 
-def available_models() -> tuple[ModelInfo, ...]:
+def list_models() -> tuple[ModelInfo, ...]:
     """List the models that `load` knows by name: `tiny` and `tiny-vit` first, then OpenAI's nine."""
     tiny = ModelInfo("tiny", 13.0, 384, 64, 0.3, None, 0, TINY_SHA256)
     tiny_vit = ModelInfo("tiny-vit", 10.5, 384, 64, 0.6, None, 0, VIT_SHA256)
@@ -85,7 +85,7 @@ def load(
     a TorchScript archive's, OpenAI's own included. The checksum of the file travels with the model.
 
     Args:
-        name: a name of `available_models()`, or the path of a checkpoint: a state dict saved with
+        name: a name of `list_models()`, or the path of a checkpoint: a state dict saved with
             `torch.save`, or a TorchScript archive such as OpenAI's files.
         device: "cpu", "cuda", "mps", …; by default "cuda" if there is one, else "cpu".
         download_root: folder of the official files, by default ``~/.cache/clip``.
@@ -118,7 +118,7 @@ def load(
     if name in embedded:
         path, _ = embedded[name]
     elif name in OFFICIAL_URLS:
-        path = fetch(name, next(i.download_mib for i in available_models() if i.name == name), root)
+        path = fetch(name, next(i.download_mib for i in list_models() if i.name == name), root)
     elif _is_file(name):
         path = Path(name)
     else:
@@ -191,7 +191,7 @@ def _is_file(name: str) -> bool:
 
 
 def _unknown_name(name: str) -> str:
-    names = [info.name for info in available_models()]
+    names = [info.name for info in list_models()]
     by_lower = {known.lower(): known for known in names}
     nearest = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.4)
     hint = f"; did you mean {by_lower[nearest[0]]!r}?" if nearest else ""
@@ -202,7 +202,7 @@ def _build(path: Path) -> CLIP:
     """Build a model from a file. Not `clip.load`: it runs an archive's code, and fails on a state dict."""
     try:
         state_dict = read_state_dict(path)
-        if "visual.proj" in state_dict and "text_projection" not in state_dict:  # a picture side that shares our texts
+        if "visual.proj" in state_dict and "text_projection" not in state_dict:  # an image side that shares our texts
             tiny = torch.load(TINY_PATH, map_location="cpu", weights_only=True)
             state_dict = {k: v for k, v in tiny.items() if not k.startswith("visual.")} | state_dict
         with torch.device("meta"), warnings.catch_warnings(action="ignore"):  # its shapes first, at no cost of memory

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from helpers.checks import finite, numbers, printable, strings
+from helpers._validation import finite, numbers, printable, strings
 from helpers.images import ImageSource, open_image
 
 if TYPE_CHECKING:
@@ -15,27 +15,27 @@ if TYPE_CHECKING:
 COLUMN_INCHES = {6: 1.3, 12: 0.5}  # for up to so many columns
 ROW_INCHES = MANY_COLUMN_INCHES = 0.36  # beyond, cells are square and too small for numbers
 MANY_LABEL_SIZE = 14  # in points: such a wide figure is shown smaller than it is
-PICTURE_WIDTH, PICTURE_HEIGHT, PICTURE_GAP = 0.94, 1.5, 0.1  # of the column's width; the height at most
-PICTURE_PIXELS = 400  # is sharp at 300 dots an inch
+IMAGE_WIDTH, IMAGE_HEIGHT, IMAGE_GAP = 0.94, 1.5, 0.1  # of the column's width; the height at most
+IMAGE_PIXELS = 400  # is sharp at 300 dots an inch
 LONGEST_LABEL = 100
 DARK = 0.43  # below this part of viridis, white is read more easily than black
 
 
 def plot_similarity(similarity: np.ndarray, texts: Sequence[str], images: Sequence[ImageSource]) -> "Axes":
-    """Draw ``similarity[text_i, img_j]`` as a heatmap, with the pictures on its top edge.
+    """Draw ``similarity[text_i, img_j]`` as a heatmap, with the images on its top edge.
 
     The numbers stand in the cells. Where a dozen columns are not enough, a scale of the colours stands beside them.
 
     Args:
         similarity: ``(texts, images)``.
         texts: one label for each row.
-        images: one picture for each column, as `open_image` takes them.
+        images: one image for each column, as `open_image` takes them.
 
     Returns:
         The matplotlib axes of a new figure; ``axes.figure.savefig(path)`` saves it.
 
     Raises:
-        ImageError: a picture can't be read.
+        ImageError: an image can't be read.
         TypeError: these are no numbers, or a label is no string.
         ValueError: the shape does not fit the number of texts and images, there are none, or a number is not finite.
     """
@@ -49,9 +49,9 @@ def plot_similarity(similarity: np.ndarray, texts: Sequence[str], images: Sequen
             f"similarity has shape {similarity.shape}, but there are {len(texts)} texts and {len(images)} images"
         )
     column = next((width for most, width in COLUMN_INCHES.items() if len(images) <= most), MANY_COLUMN_INCHES)
-    pictures = [_small(image) for image in images]
-    tallest = max((PICTURE_WIDTH * picture.height / picture.width for picture in pictures), default=PICTURE_HEIGHT)
-    top_height = min(tallest, PICTURE_HEIGHT) + PICTURE_GAP
+    thumbnails = [_small(image) for image in images]
+    tallest = max((IMAGE_WIDTH * thumb.height / thumb.width for thumb in thumbnails), default=IMAGE_HEIGHT)
+    top_height = min(tallest, IMAGE_HEIGHT) + IMAGE_GAP
     heights = (column * top_height, ROW_INCHES * len(texts))
     figure, (top, axes) = plt.subplots(
         nrows=2, figsize=(column * len(images), sum(heights)), height_ratios=heights, gridspec_kw={"hspace": 0}
@@ -67,15 +67,15 @@ def plot_similarity(similarity: np.ndarray, texts: Sequence[str], images: Sequen
         axes.tick_params(labelsize=MANY_LABEL_SIZE)
         scale = figure.colorbar(heatmap, ax=(top, axes), fraction=0.03, pad=0.02)
         scale.ax.tick_params(labelsize=MANY_LABEL_SIZE)
-    _lay_pictures(top, pictures, top_height)
+    _lay_images(top, thumbnails, top_height)
     return axes
 
 
 def plot_occlusion(image: ImageSource, occlusion_map: np.ndarray, axes: "Axes | None" = None) -> "Axes":
-    """Draw an occlusion map over its picture, which turns grey so that all colour is the map's.
+    """Draw an occlusion map over its image, which turns grey so that all colour is the map's.
 
     Args:
-        image: the picture, as `open_image` takes it.
+        image: the image, as `open_image` takes it.
         occlusion_map: ``(height, width)``, one of `occlusion_maps`.
         axes: where to draw; in a new figure by default.
 
@@ -83,24 +83,24 @@ def plot_occlusion(image: ImageSource, occlusion_map: np.ndarray, axes: "Axes | 
         The matplotlib axes. Bright yellow is the largest drop, dark blue the smallest; the bar tells the numbers.
 
     Raises:
-        ImageError: this is no picture that can be read.
+        ImageError: this is no image that can be read.
         TypeError: the map holds no numbers.
-        ValueError: the map does not have the shape of the picture, or holds a number that is not finite.
+        ValueError: the map does not have the shape of the image, or holds a number that is not finite.
     """
     import matplotlib.pyplot as plt  # here, because it doubles the time to import helpers
 
     image, occlusion_map = open_image(image), numbers("occlusion_map", occlusion_map, 3)
     if np.shape(occlusion_map) != (image.height, image.width):
         raise ValueError(
-            f"the map has shape {np.shape(occlusion_map)}, but the picture ({image.height}, {image.width}); "
-            "give one map, such as occlusion_maps(…)[0], and the picture that it was made of"
+            f"the map has shape {np.shape(occlusion_map)}, but the image ({image.height}, {image.width}); "
+            "give one map, such as occlusion_maps(…)[0], and the image that it was made of"
         )
     finite("occlusion_map", occlusion_map)
     if axes is None:
         axes = plt.figure().add_subplot()
     axes.imshow(image.convert("L"), cmap="gray", vmin=0, vmax=255)
     drawn = axes.imshow(occlusion_map, cmap="viridis", alpha=0.65)
-    shrink = 0.8 * min(1, image.height / image.width)  # no taller than a wide picture
+    shrink = 0.8 * min(1, image.height / image.width)  # no taller than a wide image
     axes.figure.colorbar(drawn, ax=axes, label="drop of cosine", shrink=shrink)
     axes.axis("off")
     return axes
@@ -114,19 +114,19 @@ def _write_numbers(axes: "Axes", similarity: np.ndarray) -> None:
 
 
 def _small(source: ImageSource) -> Image.Image:
-    """Open a picture no larger than it is drawn, so that many large ones fit into memory."""
-    image = open_image(source, enough=PICTURE_PIXELS)
-    image.thumbnail((PICTURE_PIXELS, PICTURE_PIXELS))
+    """Open an image no larger than it is drawn, so that many large ones fit into memory."""
+    image = open_image(source, min_side=IMAGE_PIXELS)
+    image.thumbnail((IMAGE_PIXELS, IMAGE_PIXELS))
     return image
 
 
-def _lay_pictures(axes: "Axes", pictures: Sequence[Image.Image], top_height: float) -> None:
-    """Draw each picture over its column, as large as fits into a cell 1 wide and `top_height` high."""
+def _lay_images(axes: "Axes", images: Sequence[Image.Image], top_height: float) -> None:
+    """Draw each image over its column, as large as fits into a cell 1 wide and `top_height` high."""
     axes.axis("off")
-    for j, picture in enumerate(pictures):
-        scale = min(PICTURE_WIDTH / picture.width, (top_height - PICTURE_GAP) / picture.height)
-        width, height = picture.width * scale, picture.height * scale
-        bottom = PICTURE_GAP / 2
-        axes.imshow(picture, extent=(j - width / 2, j + width / 2, bottom, bottom + height), aspect="auto")
-    axes.set_xlim(-0.5, len(pictures) - 0.5)
+    for j, image in enumerate(images):
+        scale = min(IMAGE_WIDTH / image.width, (top_height - IMAGE_GAP) / image.height)
+        width, height = image.width * scale, image.height * scale
+        bottom = IMAGE_GAP / 2
+        axes.imshow(image, extent=(j - width / 2, j + width / 2, bottom, bottom + height), aspect="auto")
+    axes.set_xlim(-0.5, len(images) - 0.5)
     axes.set_ylim(0, top_height)

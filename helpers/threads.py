@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import torch
 
-from helpers.checks import whole
+from helpers._validation import whole
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")

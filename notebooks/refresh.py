@@ -37,9 +37,8 @@ sys.path.append(os.path.abspath(".."))
 
 import helpers
 
-helpers.preflight()  # says what is wrong with this machine, if anything
 MODEL = os.environ.get("CLIP_MODEL", "tiny")"""
-# GitHub shows no widgets: a lesson falls back on a picture, which is kept
+# GitHub shows no widgets: a lesson falls back on an image, which is kept
 NO_WIDGETS = "import sys; sys.modules['ipywidgets'] = None"
 COLAB = "https://colab.research.google.com/github"
 

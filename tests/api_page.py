@@ -8,7 +8,7 @@ import inspect
 from pathlib import Path
 
 import helpers
-from helpers.searchable import Searchable
+from helpers.index.searchable import Searchable
 
 HELPERS = Path(helpers.__file__).parent
 PAGE = HELPERS / "README.md"

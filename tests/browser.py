@@ -41,8 +41,8 @@ sys.addaudithook(stay_here)
 """
 SHOWN = """cells => cells.map(cell => ({
     number: cell.querySelector(".jp-InputPrompt").textContent,
-    pictures: [...cell.querySelectorAll("img")].filter(picture => picture.naturalWidth > 0).length,
-    broken: [...cell.querySelectorAll("img")].filter(picture => !(picture.naturalWidth > 0)).length,
+    images: [...cell.querySelectorAll("img")].filter(image => image.naturalWidth > 0).length,
+    broken: [...cell.querySelectorAll("img")].filter(image => !(image.naturalWidth > 0)).length,
 }))"""
 
 
@@ -153,7 +153,7 @@ def but_version(path: Path) -> str:
 
 
 def shown(page: Page) -> list[dict]:
-    """Tell for each code cell its number, and how many pictures are shown or broken."""
+    """Tell for each code cell its number, and how many images are shown or broken."""
     return page.locator(".jp-CodeCell").evaluate_all(SHOWN)
 
 
@@ -174,11 +174,11 @@ def run_all(page: Page, copy: Path) -> list[dict]:
 
 
 def promised(path: Path) -> list[dict]:
-    """Tell what each code cell must show: its number after one run from top to bottom, and the saved pictures."""
+    """Tell what each code cell must show: its number after one run from top to bottom, and the saved images."""
     return [
         {
             "number": f"[{i}]:",
-            "pictures": sum("image/png" in output.get("data", {}) for output in cell.outputs),
+            "images": sum("image/png" in output.get("data", {}) for output in cell.outputs),
             "broken": 0,
         }
         for i, cell in enumerate(cells(path, "code"), start=1)
@@ -214,7 +214,7 @@ def test_words_typed_in_lesson_0_become_a_row_with_the_numbers_of_the_helpers(vi
 
 
 def test_the_page_of_a_search_opens_from_disk(page, tiny, tmp_path):
-    folder, file = tmp_path / "pictures", tmp_path / "found.html"
+    folder, file = tmp_path / "images", tmp_path / "found.html"
     folder.mkdir()
     names = {"car.png": "car.png", "bus.png": 'a bus & <img src="bus.png">.png', "cat.png": "Kätzchen 1.png"}
     for name, new in names.items():
@@ -226,7 +226,7 @@ def test_the_page_of_a_search_opens_from_disk(page, tiny, tmp_path):
     expect(page.locator("li")).to_have_text([f"{match.path.name}{match.score:.3f}" for match in matches])
     links = page.locator("li a").evaluate_all("links => links.map(link => link.href)")
     assert links == [match.path.as_uri() for match in matches]
-    widths = page.locator("img").evaluate_all("pictures => pictures.map(picture => picture.naturalWidth)")
+    widths = page.locator("img").evaluate_all("images => images.map(image => image.naturalWidth)")
     assert widths == [256] * len(names)
     assert [asked for asked in page.asked if not asked.startswith("data:")] == [file.as_uri()]
     assert page.broken == []

@@ -1,8 +1,8 @@
-"""Open damaged pictures, and report what is answered with anything but a picture or an `ImageError`.
+"""Open damaged images, and report what is answered with anything but an image or an `ImageError`.
 
     python tests/fuzz_images.py [SECONDS] [SEED] [FOLDER]
 
-It starts from one picture in every format and mode that Pillow can write. A finding, and the picture that was being
+It starts from one image in every format and mode that Pillow can write. A finding, and the image that was being
 opened when the process died, is kept in FOLDER. Not part of the tests, for it is never done.
 """
 
@@ -27,10 +27,10 @@ ODD_NUMBERS = [0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0
 
 
 def seeds() -> list[tuple[str, bytes]]:
-    """Write a small picture in each format and mode, also an animation, one with EXIF data, and a progressive JPEG."""
+    """Write a small image in each format and mode, also an animation, one with EXIF data, and a progressive JPEG."""
     Image.init()
-    picture = helpers.drawings.draw("cat", 48)
-    frames = [helpers.drawings.draw(name, 48) for name in ("dog", "bus")]
+    image = helpers.course.drawings.draw("cat", 48)
+    frames = [helpers.course.drawings.draw(name, 48) for name in ("dog", "bus")]
     exif = Image.Exif()
     exif[0x0112], exif[0x010E] = 6, "a cat"
     found = []
@@ -39,7 +39,7 @@ def seeds() -> list[tuple[str, bytes]]:
             for options in ({}, {"save_all": True, "append_images": frames}, {"exif": exif, "progressive": True}):
                 stored = io.BytesIO()
                 try:
-                    (picture.convert("L") if mode == "I;16" else picture).convert(mode).save(stored, kind, **options)
+                    (image.convert("L") if mode == "I;16" else image).convert(mode).save(stored, kind, **options)
                     Image.open(io.BytesIO(stored.getvalue())).load()
                 except Exception:  # not every format takes every mode, or is read again
                     continue
@@ -105,7 +105,7 @@ def main(seconds: float = 600, seed: int = 0, folder: Path | None = None) -> int
             current.replace(folder / f"finding-{counts.total()}")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1000
     kinds = len({kind for kind, _ in known})
-    print(f"{counts.total():,} damaged pictures from {len(known)} in {kinds} formats and modes: {dict(counts)}")
+    print(f"{counts.total():,} damaged images from {len(known)} in {kinds} formats and modes: {dict(counts)}")
     print(f"the slowest took {slowest[0]:.2f} s ({slowest[1]}); the process at most {peak} MB; in {folder}")
     return any(outcome.startswith("FINDING") for outcome in counts)
 

@@ -27,7 +27,7 @@ from filelock import FileLock
 from PIL import Image
 
 import helpers
-from helpers.exercises import Verdict
+from helpers.course.exercises import Verdict
 from tests.conftest import IMAGES, ROOT
 
 mpl.use("agg")
@@ -48,7 +48,7 @@ def kind(name, do, error=None, message=""):
 
 @pytest.fixture(scope="module")
 def w(tmp_path_factory, tiny):
-    """What the kinds need: a folder, `tiny`, and ways to make files, pictures and checkpoints."""
+    """What the kinds need: a folder, `tiny`, and ways to make files, images and checkpoints."""
     folder = tmp_path_factory.mktemp("bad")
     model, preprocess = tiny
     state = model.state_dict()
@@ -58,7 +58,7 @@ def w(tmp_path_factory, tiny):
         path.write_bytes(content)
         return path
 
-    def picture(name, image, kind="PNG", **options):
+    def image_file(name, image, kind="PNG", **options):
         stored = io.BytesIO()
         image.save(stored, kind, **options)
         return file(name, stored.getvalue())
@@ -71,8 +71,8 @@ def w(tmp_path_factory, tiny):
         place = folder / name
         if not place.exists():
             place.mkdir()
-            for picture in ("cat", "dog", "bus"):
-                shutil.copy(IMAGES / f"{picture}.png", place)
+            for drawing in ("cat", "dog", "bus"):
+                shutil.copy(IMAGES / f"{drawing}.png", place)
             helpers.FolderIndex(place, model, preprocess).update()
         return helpers.FolderIndex(place, model, preprocess, **options)
 
@@ -82,7 +82,7 @@ def w(tmp_path_factory, tiny):
         preprocess=preprocess,
         state=state,
         file=file,
-        picture=picture,
+        image_file=image_file,
         checkpoint=checkpoint,
         gallery=gallery,
     )
@@ -116,10 +116,10 @@ class Runs:
         return (open, ("/tmp/written-by-a-checkpoint", "w"))
 
 
-# Pictures
+# Images
 
 PROGRAM = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n(/etc/passwd) (r) file\n"
-BAD = (helpers.ImageError, "can't be read as a picture: ")
+BAD = (helpers.ImageError, "can't be read as an image: ")
 
 
 def chunk(kind, content):
@@ -151,7 +151,7 @@ def floats(*odd):
 
 
 def with_exif(content):
-    return lambda w: w.picture("exif.jpg", Image.new("RGB", (16, 8), "red"), "JPEG", exif=content)
+    return lambda w: w.image_file("exif.jpg", Image.new("RGB", (16, 8), "red"), "JPEG", exif=content)
 
 
 def odd_tag(w):
@@ -167,79 +167,79 @@ def zeros_without_end(w):
 
 def animation(w):
     frames = [Image.new("P", (16, 16), i) for i in range(50)]
-    return w.picture("endless.gif", frames[0], "GIF", save_all=True, append_images=frames[1:], loop=0)
+    return w.image_file("endless.gif", frames[0], "GIF", save_all=True, append_images=frames[1:], loop=0)
 
 
-kind("picture: zero bytes", opened(lambda w: w.file("zero.png", b"")), *BAD)
-kind("picture: one byte", opened(lambda w: w.file("one.png", b"\x89")), *BAD)
-kind("picture: text", opened(lambda w: w.file("text.jpg", b"this is no picture")), *BAD)
-kind("picture: a page saved as .jpg", opened(lambda w: w.file("page.jpg", b"<!doctype html><p>404")), *BAD)
-kind("picture: an SVG", opened(lambda w: w.file("a.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>")), *BAD)
-kind("picture: a PDF", opened(lambda w: w.file("a.pdf", b"%PDF-1.7\n")), *BAD)
-kind("picture: a zip", opened(lambda w: w.file("zip.png", b"PK\x03\x04" + bytes(40))), *BAD)
-kind("picture: zeros", opened(lambda w: w.file("zeros.tga", bytes(10_000))), *BAD)
-kind("picture: noise", opened(lambda w: w.file("noise.jpg", random.Random(0).randbytes(10_000))), *BAD)
-kind("picture: PNG named .jpg", opened(lambda w: w.file("wrong.jpg", PNG)))
-kind("picture: JPEG without suffix", opened(lambda w: w.file("bare", JPEG)))
-kind("picture: half a PNG", opened(lambda w: w.file("half.png", PNG[: len(PNG) // 2])), *BAD)
-kind("picture: half a JPEG", opened(lambda w: w.file("half.jpg", JPEG[: len(JPEG) // 2])), *BAD)
-kind("picture: a head alone", opened(lambda w: w.file("head.png", PNG[:33])), *BAD)
-kind("picture: no frame", opened(lambda w: w.file("none.gif", b"GIF89a\x01\x00\x01\x00\x00\x00\x00;")), *BAD)
-kind("picture: a bomb", opened(lambda w: w.file("bomb.png", png(60_000, 60_000))), BAD[0], "decompression bomb")
-kind("picture: a side of 0", opened(lambda w: w.file("side.png", png(0, 100))), *BAD)
-kind("picture: negative sides", opened(lambda w: w.file("minus.png", png(2**32 - 1, 2**32 - 1))), *BAD)
-kind("picture: an unknown depth", opened(lambda w: w.file("depth.png", png(4, 4, depth=77))), *BAD)
+kind("image: zero bytes", opened(lambda w: w.file("zero.png", b"")), *BAD)
+kind("image: one byte", opened(lambda w: w.file("one.png", b"\x89")), *BAD)
+kind("image: text", opened(lambda w: w.file("text.jpg", b"this is no image")), *BAD)
+kind("image: a page saved as .jpg", opened(lambda w: w.file("page.jpg", b"<!doctype html><p>404")), *BAD)
+kind("image: an SVG", opened(lambda w: w.file("a.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>")), *BAD)
+kind("image: a PDF", opened(lambda w: w.file("a.pdf", b"%PDF-1.7\n")), *BAD)
+kind("image: a zip", opened(lambda w: w.file("zip.png", b"PK\x03\x04" + bytes(40))), *BAD)
+kind("image: zeros", opened(lambda w: w.file("zeros.tga", bytes(10_000))), *BAD)
+kind("image: noise", opened(lambda w: w.file("noise.jpg", random.Random(0).randbytes(10_000))), *BAD)
+kind("image: PNG named .jpg", opened(lambda w: w.file("wrong.jpg", PNG)))
+kind("image: JPEG without suffix", opened(lambda w: w.file("bare", JPEG)))
+kind("image: half a PNG", opened(lambda w: w.file("half.png", PNG[: len(PNG) // 2])), *BAD)
+kind("image: half a JPEG", opened(lambda w: w.file("half.jpg", JPEG[: len(JPEG) // 2])), *BAD)
+kind("image: a head alone", opened(lambda w: w.file("head.png", PNG[:33])), *BAD)
+kind("image: no frame", opened(lambda w: w.file("none.gif", b"GIF89a\x01\x00\x01\x00\x00\x00\x00;")), *BAD)
+kind("image: a bomb", opened(lambda w: w.file("bomb.png", png(60_000, 60_000))), BAD[0], "decompression bomb")
+kind("image: a side of 0", opened(lambda w: w.file("side.png", png(0, 100))), *BAD)
+kind("image: negative sides", opened(lambda w: w.file("minus.png", png(2**32 - 1, 2**32 - 1))), *BAD)
+kind("image: an unknown depth", opened(lambda w: w.file("depth.png", png(4, 4, depth=77))), *BAD)
 kind(
-    "picture: a program in PostScript",
+    "image: a program in PostScript",
     opened(lambda w: w.file("ps.jpg", PROGRAM)),
     BAD[0],
     "an EPS file is a program, and it is not run",
 )
-kind("picture: 1×1", opened(lambda w: w.picture("dot.png", Image.new("RGB", (1, 1)))))
-kind("picture: 1×1, encoded", lambda w: helpers.encode_images(w.model, w.preprocess, Image.new("RGB", (1, 1))))
-kind("picture: 1×20000, encoded", lambda w: helpers.encode_images(w.model, w.preprocess, Image.new("1", (1, 20_000))))
-kind("picture: 20000×1, encoded", lambda w: helpers.encode_images(w.model, w.preprocess, Image.new("L", (20_000, 1))))
-kind("picture: a million long", lambda w: helpers.encode_images(w.model, w.preprocess, Image.new("L", (10**6, 1))))
-kind("picture: CMYK", opened(lambda w: w.picture("cmyk.jpg", Image.new("CMYK", (8, 8)), "JPEG")))
-kind("picture: 16 bits", opened(lambda w: w.picture("deep.png", Image.fromarray(np.ones((4, 4), np.uint16)))))
-kind("picture: 1 bit", opened(lambda w: w.picture("bit.png", Image.new("1", (8, 8)))))
-kind("picture: Lab", opened(lambda w: w.picture("lab.tif", Image.new("LAB", (8, 8)), "TIFF")))
-kind("picture: NaN", opened(lambda w: floats(np.nan)), BAD[0], "8×8 image can't be read.* 1 of its pixels")
-kind("picture: infinite", opened(lambda w: floats(np.inf, -np.inf)), BAD[0], "2 of its pixels are no finite number")
-kind("picture: NaN in a file", opened(lambda w: w.picture("nan.tif", floats(np.nan), "TIFF")), *BAD)
-kind("picture: no pixels", opened(lambda w: Image.new("RGB", (0, 0))), BAD[0], "0×0 image.* it has no pixels")
-kind("picture: closed", opened(lambda w: closed_image()), *BAD)
-kind("picture: array", opened(lambda w: np.zeros((4, 4, 3))), BAD[0], r"ndarray is neither .*Image\.fromarray")
-kind("picture: tensor", opened(lambda w: torch.zeros(3, 4, 4)), BAD[0], "Tensor is neither a path nor a PIL image")
-kind("picture: list", opened(lambda w: [CAT]), BAD[0], "list is neither a path nor a PIL image")
-kind("picture: None", opened(lambda w: None), BAD[0], "NoneType is neither a path nor a PIL image")
-kind("picture: number", opened(lambda w: 3), BAD[0], "int is neither a path nor a PIL image")
-kind("picture: bytes", opened(lambda w: PNG), BAD[0], "bytes is neither a path nor a PIL image")
-kind("picture: URL", opened(lambda w: "https://x.org/a.png"), BAD[0], r"no such picture: https://x\.org/a\.png")
-kind("picture: missing", opened(lambda w: w.folder / "missing.png"), BAD[0], r"no such picture: .*missing\.png")
-kind("picture: below a file", opened(lambda w: CAT / "x.png"), BAD[0], "Not a directory")
-kind("picture: no name", opened(lambda w: ""), BAD[0], "it is a folder")
-kind("picture: folder", opened(lambda w: w.folder), BAD[0], "it is a folder or a device, and no file")
-kind("picture: a name too long", opened(lambda w: "x" * 100_000), BAD[0], "xxx….* name too long")
-kind("picture: NUL in its name", opened(lambda w: "a\0b"), BAD[0], r"a\\x00b can't be read.*null")
-kind("picture: a circle of links", opened(circle), BAD[0], r"a\.png can't be read.*: Too many levels")
-kind("picture: pipe", opened(fifo), BAD[0], "it is a folder or a device, and no file")
-kind("picture: /dev/zero", opened(lambda w: "/dev/zero"), BAD[0], "it is a folder or a device, and no file")
-kind("picture: unreadable", opened(lambda w: "/proc/self/mem"), BAD[0], "/proc/self/mem can't be read as a picture")
-kind("picture: colours in its name", opened(lambda w: w.file("a\x1b[31m.png", b"")), BAD[0], r"a\\x1b\[31m\.png can't")
-kind("picture: a newline in its name", opened(lambda w: w.file("a\nb.png", b"")), BAD[0], r"a\\nb\.png can't be read")
-kind("picture: right-to-left in its name", opened(lambda w: "a\u202egnp.exe"), BAD[0], r"a\\u202egnp\.exe")
-kind("picture: undecodable name", opened(lambda w: w.file(os.fsdecode(b"\xff.png"), b"")), BAD[0], r"\\udcff\.png")
-kind("picture: open but empty", opened(lambda w: io.BytesIO()), BAD[0], "the opened file can't be read")
-kind("picture: open as text", opened(lambda w: io.StringIO("text")), BAD[0], "the opened file can't be read")
-kind("picture: open and endless", zeros_without_end, *BAD)
-kind("picture: open, one for all", lambda w: helpers.encode_images(w.model, w.preprocess, io.BytesIO(PNG)))
-kind("picture: broken EXIF", opened(with_exif(b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + bytes(9))))
-kind("picture: noise as EXIF", opened(with_exif(b"Exif\0\0" + random.Random(1).randbytes(60))))
-kind("picture: an odd EXIF tag", lambda w: same(helpers.open_image(odd_tag(w)).size, (8, 16)))
-kind("picture: an endless GIF", opened(animation))
-kind("picture: enough is a string", lambda w: helpers.open_image(CAT, "100"), TypeError, "enough is '100', a str")
-kind("picture: enough is negative", lambda w: helpers.open_image(CAT, -1), ValueError, "enough is -1; it must be at le")
+kind("image: 1×1", opened(lambda w: w.image_file("dot.png", Image.new("RGB", (1, 1)))))
+kind("image: 1×1, encoded", lambda w: helpers.encode_images(w.model, w.preprocess, Image.new("RGB", (1, 1))))
+kind("image: 1×20000, encoded", lambda w: helpers.encode_images(w.model, w.preprocess, Image.new("1", (1, 20_000))))
+kind("image: 20000×1, encoded", lambda w: helpers.encode_images(w.model, w.preprocess, Image.new("L", (20_000, 1))))
+kind("image: a million long", lambda w: helpers.encode_images(w.model, w.preprocess, Image.new("L", (10**6, 1))))
+kind("image: CMYK", opened(lambda w: w.image_file("cmyk.jpg", Image.new("CMYK", (8, 8)), "JPEG")))
+kind("image: 16 bits", opened(lambda w: w.image_file("deep.png", Image.fromarray(np.ones((4, 4), np.uint16)))))
+kind("image: 1 bit", opened(lambda w: w.image_file("bit.png", Image.new("1", (8, 8)))))
+kind("image: Lab", opened(lambda w: w.image_file("lab.tif", Image.new("LAB", (8, 8)), "TIFF")))
+kind("image: NaN", opened(lambda w: floats(np.nan)), BAD[0], "8×8 image can't be read.* 1 of its pixels")
+kind("image: infinite", opened(lambda w: floats(np.inf, -np.inf)), BAD[0], "2 of its pixels are no finite number")
+kind("image: NaN in a file", opened(lambda w: w.image_file("nan.tif", floats(np.nan), "TIFF")), *BAD)
+kind("image: no pixels", opened(lambda w: Image.new("RGB", (0, 0))), BAD[0], "0×0 image.* it has no pixels")
+kind("image: closed", opened(lambda w: closed_image()), *BAD)
+kind("image: array", opened(lambda w: np.zeros((4, 4, 3))), BAD[0], r"ndarray is neither .*Image\.fromarray")
+kind("image: tensor", opened(lambda w: torch.zeros(3, 4, 4)), BAD[0], "Tensor is neither a path nor a PIL image")
+kind("image: list", opened(lambda w: [CAT]), BAD[0], "list is neither a path nor a PIL image")
+kind("image: None", opened(lambda w: None), BAD[0], "NoneType is neither a path nor a PIL image")
+kind("image: number", opened(lambda w: 3), BAD[0], "int is neither a path nor a PIL image")
+kind("image: bytes", opened(lambda w: PNG), BAD[0], "bytes is neither a path nor a PIL image")
+kind("image: URL", opened(lambda w: "https://x.org/a.png"), BAD[0], r"no such image: https://x\.org/a\.png")
+kind("image: missing", opened(lambda w: w.folder / "missing.png"), BAD[0], r"no such image: .*missing\.png")
+kind("image: below a file", opened(lambda w: CAT / "x.png"), BAD[0], "Not a directory")
+kind("image: no name", opened(lambda w: ""), BAD[0], "it is a folder")
+kind("image: folder", opened(lambda w: w.folder), BAD[0], "it is a folder or a device, and no file")
+kind("image: a name too long", opened(lambda w: "x" * 100_000), BAD[0], "xxx….* name too long")
+kind("image: NUL in its name", opened(lambda w: "a\0b"), BAD[0], r"a\\x00b can't be read.*null")
+kind("image: a circle of links", opened(circle), BAD[0], r"a\.png can't be read.*: Too many levels")
+kind("image: pipe", opened(fifo), BAD[0], "it is a folder or a device, and no file")
+kind("image: /dev/zero", opened(lambda w: "/dev/zero"), BAD[0], "it is a folder or a device, and no file")
+kind("image: unreadable", opened(lambda w: "/proc/self/mem"), BAD[0], "/proc/self/mem can't be read as an image")
+kind("image: colours in its name", opened(lambda w: w.file("a\x1b[31m.png", b"")), BAD[0], r"a\\x1b\[31m\.png can't")
+kind("image: a newline in its name", opened(lambda w: w.file("a\nb.png", b"")), BAD[0], r"a\\nb\.png can't be read")
+kind("image: right-to-left in its name", opened(lambda w: "a\u202egnp.exe"), BAD[0], r"a\\u202egnp\.exe")
+kind("image: undecodable name", opened(lambda w: w.file(os.fsdecode(b"\xff.png"), b"")), BAD[0], r"\\udcff\.png")
+kind("image: open but empty", opened(lambda w: io.BytesIO()), BAD[0], "the opened file can't be read")
+kind("image: open as text", opened(lambda w: io.StringIO("text")), BAD[0], "the opened file can't be read")
+kind("image: open and endless", zeros_without_end, *BAD)
+kind("image: open, one for all", lambda w: helpers.encode_images(w.model, w.preprocess, io.BytesIO(PNG)))
+kind("image: broken EXIF", opened(with_exif(b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + bytes(9))))
+kind("image: noise as EXIF", opened(with_exif(b"Exif\0\0" + random.Random(1).randbytes(60))))
+kind("image: an odd EXIF tag", lambda w: same(helpers.open_image(odd_tag(w)).size, (8, 16)))
+kind("image: an endless GIF", opened(animation))
+kind("image: enough is a string", lambda w: helpers.open_image(CAT, "100"), TypeError, "enough is '100', a str")
+kind("image: enough is negative", lambda w: helpers.open_image(CAT, -1), ValueError, "enough is -1; it must be at le")
 
 
 def closed_image():
@@ -252,20 +252,14 @@ def same(found, expected):
     assert found == expected
 
 
-# Encoding pictures
+# Encoding images
 
 IMAGES_OF = helpers.encode_images
-kind(
-    "images: None", lambda w: IMAGES_OF(w.model, w.preprocess, None), TypeError, "None is no picture and no list of pi"
-)
-kind(
-    "images: a number", lambda w: IMAGES_OF(w.model, w.preprocess, 3), TypeError, "3 is no picture and no list of pict"
-)
+kind("images: None", lambda w: IMAGES_OF(w.model, w.preprocess, None), TypeError, "None is no image and no list of pi")
+kind("images: a number", lambda w: IMAGES_OF(w.model, w.preprocess, 3), TypeError, "3 is no image and no list of pict")
 kind("images: an array", lambda w: IMAGES_OF(w.model, w.preprocess, np.zeros((2, 4, 4))), BAD[0], "ndarray is neither")
 kind("images: none", lambda w: same(IMAGES_OF(w.model, w.preprocess, []).shape, (0, 384)))
-kind(
-    "images: all bad", lambda w: IMAGES_OF(w.model, w.preprocess, ["a.png", 3]), BAD[0], "no such picture: a.png; a int"
-)
+kind("images: all bad", lambda w: IMAGES_OF(w.model, w.preprocess, ["a.png", 3]), BAD[0], "no such image: a.png; a int")
 kind(
     "images: model and preprocess together",
     lambda w: IMAGES_OF((w.model, w.preprocess), w.preprocess, CAT),
@@ -581,7 +575,7 @@ kind("plot: words", lambda w: helpers.plot_similarity([["a"]], ["a"], [CAT]), Ty
 kind(
     "plot: a wrong shape", lambda w: helpers.plot_similarity(ONE, ["a", "b"], [CAT]), ValueError, r"has shape \(1, 1\)"
 )
-kind("plot: a missing picture", lambda w: helpers.plot_similarity(ONE, ["a"], ["no.png"]), BAD[0], "no such picture")
+kind("plot: a missing image", lambda w: helpers.plot_similarity(ONE, ["a"], ["no.png"]), BAD[0], "no such image")
 kind("plot: a label that is none", lambda w: helpers.plot_similarity(ONE, [3], [CAT]), TypeError, "text 0 is 3, a int")
 for name, label in (
     ("a formula", "$\\foo$"),
@@ -601,9 +595,7 @@ kind(
     ValueError,
     "occlusion_map is nan at",
 )
-kind(
-    "plot: another picture's map", lambda w: helpers.plot_occlusion(CAT, ONE), ValueError, r"the map has shape \(1, 1\)"
-)
+kind("plot: another image's map", lambda w: helpers.plot_occlusion(CAT, ONE), ValueError, r"the map has shape \(1, 1\)")
 
 
 def explained(**options):
@@ -619,8 +611,8 @@ def mapped(texts="a cat", **others):
 kind("patches: no text", lambda w: same(mapped([])(w).shape, (0, 2, 2)))
 kind("patches: None", mapped(None), TypeError, "None is no list of texts; give strings")
 kind("patches: a text too long", mapped("cat " * 99), ValueError, "text 0 has 101 tokens")
-kind("patches: a missing picture", mapped(image="a\x1b.png"), BAD[0], r"no such picture: a\\x1b\.png")
-kind("patches: two pictures", mapped(image=[CAT, CAT]), BAD[0], "list is neither a path nor a PIL image")
+kind("patches: a missing image", mapped(image="a\x1b.png"), BAD[0], r"no such image: a\\x1b\.png")
+kind("patches: two images", mapped(image=[CAT, CAT]), BAD[0], "list is neither a path nor a PIL image")
 kind("patches: a million long", mapped(image=Image.new("L", (10**6, 1))))
 kind("patches: no preprocess", mapped(preprocess=None), TypeError, "preprocess is None; give the one")
 kind("patches: another model's preprocess", mapped(preprocess=_transform(224)), ValueError, r"takes \(3, 64, 64\)")
@@ -645,20 +637,35 @@ for option, bad, error, says in (
     ("model", (1, 2), TypeError, r"\(1, 2\); give the model alone"),
 ):
     kind(f"tuning: {option}={bad!r}", tuned(**{option: bad}), error, f"^{option} is {says}")
-kind("tuning: no pairs but None", tuned(None), TypeError, r"None is no list of pairs; give \(picture, text\)")
+kind("tuning: no pairs but None", tuned(None), TypeError, r"None is no list of pairs; give \(image, text\)")
 kind("tuning: colours for a pair", tuned(["\x1b[31m"]), TypeError, r"pair 0 is '\\x1b\[31m'; it must be")
 kind("tuning: one text of a million", tuned([("a.png", "x" * 10**6)]), ValueError, "every pair has the text 'xx")
 kind("tuning: a text of a million", tuned([("a", "x" * 10**6), ("b", "y")]), ValueError, "text 0 has 1,000,000 char")
-kind("mixing: no model", lambda w: helpers.mix_weights(w.model, None, 0.5), TypeError, "model is None; give the model")
-kind("mixing: a share of text", lambda w: helpers.mix_weights(w.model, w.model, "a"), TypeError, "share is 'a', a str")
-kind("mixing: a share of NaN", lambda w: helpers.mix_weights(w.model, w.model, np.nan), ValueError, "share is nan; it")
+kind(
+    "mixing: no model",
+    lambda w: helpers.interpolate_weights(w.model, None, 0.5),
+    TypeError,
+    "model is None; give the model",
+)
+kind(
+    "mixing: a share of text",
+    lambda w: helpers.interpolate_weights(w.model, w.model, "a"),
+    TypeError,
+    "share is 'a', a str",
+)
+kind(
+    "mixing: a share of NaN",
+    lambda w: helpers.interpolate_weights(w.model, w.model, np.nan),
+    ValueError,
+    "share is nan; it",
+)
 kind("loss: arrays", lambda w: helpers.contrastive_loss(ROWS, ROWS), TypeError, r"features are array.*must be tensors")
 kind("loss: None", lambda w: helpers.contrastive_loss(torch.ones(1, 1), None), TypeError, "features are None, a NoneTy")
 
 
-kind("occlusion: patch=0", explained(patch=0), ValueError, "patch is 0; in a picture of")
+kind("occlusion: patch=0", explained(patch=0), ValueError, "patch is 0; in an image of")
 kind("occlusion: patch=1.5", explained(patch=1.5), TypeError, "patch is 1.5, a float")
-kind("occlusion: patch=9999", explained(patch=9999), ValueError, "patch is 9999; in a picture of")
+kind("occlusion: patch=9999", explained(patch=9999), ValueError, "patch is 9999; in an image of")
 kind(
     "occlusion: stride=99",
     explained(patch=64, stride=99),
@@ -667,7 +674,7 @@ kind(
 )
 kind("occlusion: a colour", explained(patch=128, colour="no colour"), ValueError, "'no colour'")
 kind(
-    "occlusion: a large picture",
+    "occlusion: a large image",
     lambda w: helpers.occlusion_maps(
         w.model, w.preprocess, Image.new("RGB", (3000, 2000)), "a cat", patch=2000, stride=500
     ),
@@ -680,7 +687,7 @@ kind(
 )
 kind("words: no text", lambda w: helpers.word_drops(w.model, w.preprocess, CAT, 3), TypeError, "text 0 is 3, a int")
 kind(
-    "words: two pictures",
+    "words: two images",
     lambda w: helpers.word_drops(w.model, w.preprocess, [CAT, CAT], "a"),
     BAD[0],
     "list is neither",
@@ -688,7 +695,9 @@ kind(
 for bad in ("6", "99.1", "6.99", "", None, 6.2, "../x.1"):
     kind(f"exercise: {bad!r}", lambda w, bad=bad: helpers.check(bad, 1), ValueError, "no such exercise: ")
 kind("exercise: an odd answer", lambda w: same(type(helpers.check("1.1", object())), Verdict))
-kind("drawing: unknown", lambda w: helpers.drawings.draw("unicorn"), ValueError, "no drawing is called 'unicorn'")
+kind(
+    "drawing: unknown", lambda w: helpers.course.drawings.draw("unicorn"), ValueError, "no drawing is called 'unicorn'"
+)
 
 # Folders and their indexes
 
@@ -716,7 +725,7 @@ def damaged(name, content):
 
 
 def full_disk(w):
-    """Let no file grow beyond a hundred bytes while one more picture is indexed."""
+    """Let no file grow beyond a hundred bytes while one more image is indexed."""
     index = w.gallery("full")
     kept = dict(index.store.files)
     shutil.copy(IMAGES / "sun.png", index.folder)
@@ -792,7 +801,7 @@ def odd_names(w):
     shutil.copy(CAT, index.folder / "\x1b[31m.png")
     (index.folder / "b\n\u202e.png").write_bytes(b"")
     index.update()
-    assert index.broken["b\n\u202e.png"].startswith(r"b\n\u202e.png can't be read as a picture: ")
+    assert index.broken["b\n\u202e.png"].startswith(r"b\n\u202e.png can't be read as an image: ")
     assert index.folder / "\x1b[31m.png" in [match.path for match in index.search("a cat", k=2)]
     assert "\x1b" not in repr(index.search("a cat", k=2))
 
@@ -801,7 +810,7 @@ kind("folder: missing", index_of(lambda w: w.folder / "missing"), ValueError, "n
 kind("folder: a file", index_of(lambda w: CAT), ValueError, r"no such folder: .*cat\.png")
 kind("folder: None", index_of(lambda w: None), TypeError, "folder is None, a NoneType; it must be a path")
 kind("folder: colours", index_of(lambda w: "\x1b[31m"), ValueError, r"no such folder: .*\\x1b\[31m")
-kind("folder: empty", lambda w: empty_folder(w).search("a cat"), ValueError, r"no picture of .* call update\(\) first")
+kind("folder: empty", lambda w: empty_folder(w).search("a cat"), ValueError, r"no image of .* call update\(\) first")
 kind("folder: 1,100 deep", deep_folder)
 kind("folder: gone", gone, ValueError, "no such folder: .*gone")
 kind("folder: odd names", odd_names)
@@ -826,7 +835,7 @@ kind(
 kind("index: two writers", two_writers, RuntimeError, "another process is writing to .*: try again")
 kind("index: a link in it", link_in_index, PermissionError, r"files\.jsonl is a symbolic link, and nothing is written")
 kind("index: the clock set back", clock_set_back)
-kind("index: log lost", damaged("files.jsonl", b""), ValueError, r"no picture of .* is in the index: call update\(\)")
+kind("index: log lost", damaged("files.jsonl", b""), ValueError, r"no image of .* is in the index: call update\(\)")
 kind(
     "index: log of noise",
     damaged("files.jsonl", bytes(range(256)) * 9),
@@ -849,7 +858,7 @@ kind(
     r"about\.json is damaged: delete this file",
 )
 for question, error, says in (
-    ({}, ValueError, "give a text, a picture, or both"),
+    ({}, ValueError, "give a text, an image, or both"),
     ({"text": "a", "k": 0}, ValueError, "k is 0; it must be at least 1"),
     ({"text": "a", "k": 2.0}, TypeError, "k is 2.0, a float"),
     ({"text": "a", "k": "2"}, TypeError, "k is '2', a str"),
@@ -858,16 +867,16 @@ for question, error, says in (
     ({"text": [["a"]]}, TypeError, r"text 0 is \['a'\], a list"),
     ({"text": b"a"}, TypeError, r"text 0 is b'a', a bytes"),
     ({"text": 3}, TypeError, "text 0 is 3, a int"),
-    ({"text": []}, ValueError, "give a text, a picture, or both"),
-    ({"text": [("a",)]}, TypeError, r"\('a',\) is no pair: give \(text, weight\) or \(picture, weight\)"),
+    ({"text": []}, ValueError, "give a text, an image, or both"),
+    ({"text": [("a",)]}, TypeError, r"\('a',\) is no pair: give \(text, weight\) or \(image, weight\)"),
     ({"text": [("a", "b")]}, TypeError, "weight is 'b', a str; it must be a number"),
     ({"text": [("a", float("inf"))]}, ValueError, "weight is inf; it must be finite"),
     ({"text": [("a", 0)]}, ValueError, "the parts of the question cancel each other out"),
     ({"text": ["a", ("a", -1)]}, ValueError, "the parts of the question cancel each other out"),
-    ({"picture": [3]}, helpers.ImageError, "a int is neither a path nor a PIL image"),
+    ({"image": [3]}, helpers.ImageError, "a int is neither a path nor a PIL image"),
     ({"text": "cat " * 99}, ValueError, "text 0 has 101 tokens"),
-    ({"picture": "missing.png"}, helpers.ImageError, "no such picture: missing.png"),
-    ({"picture": np.zeros((4, 4, 3))}, helpers.ImageError, "ndarray is neither a path nor a PIL image"),
+    ({"image": "missing.png"}, helpers.ImageError, "no such image: missing.png"),
+    ({"image": np.zeros((4, 4, 3))}, helpers.ImageError, "ndarray is neither a path nor a PIL image"),
 ):
     kind(f"search: {str(question)[:40]}", searched(**question), error, says)
 

@@ -21,7 +21,7 @@ def test_the_report_is_made_of_the_figures(machines):
     notes = (report.HERE / "notes.md").read_text()
     scale = json.loads((report.HERE / "scale.json").read_text())
     assert (report.HERE / "results.md").read_text() == report.make_report(machines, scale, notes)
-    assert f"{scale['encode']['pictures']:,} drawings" in report.describe_scale(scale)
+    assert f"{scale['encode']['images']:,} drawings" in report.describe_scale(scale)
 
 
 def test_every_contender_agrees_with_plain_clip(machines):

@@ -19,7 +19,7 @@ import clip
 import pytest
 from packaging.specifiers import SpecifierSet
 
-from helpers.commands import packages
+from helpers.course import packages
 from notebooks import refresh
 from tests.conftest import ROOT
 

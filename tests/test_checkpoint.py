@@ -12,7 +12,7 @@ from clip.model import CLIP
 from torch import nn
 
 import helpers
-from helpers.checkpoint import read_state_dict, weights_sha256
+from helpers._checkpoint import read_state_dict, weights_sha256
 
 SIZES = {
     "ViT": (32, 32, 2, 64, 8, 77, 49408, 64, 1, 2),
@@ -145,7 +145,7 @@ def test_a_bomb_is_refused(tmp_path, data, compression, message):
 
 def test_a_model_is_known_by_its_file_until_it_is_changed(tiny):
     model, _ = tiny
-    known = helpers.available_models()[0].sha256
+    known = helpers.list_models()[0].sha256
     assert weights_sha256(model) == known
     copied = copy.deepcopy(model)
     own = weights_sha256(copied)

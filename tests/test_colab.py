@@ -58,7 +58,7 @@ def test_first_cell_works_on_colab(colab):
 @pytest.mark.skipif("COLAB" not in os.environ, reason="runs every lesson again: set COLAB=1, see CONTRIBUTING")
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 def test_a_lesson_runs_from_an_empty_folder(path, colab):
-    """With the `helpers` and the pictures that its first cell fetched."""
+    """With the `helpers` and the images that its first cell fetched."""
     content, environment, _ = colab
     lesson = nbformat.read(path, as_version=4)
     lesson.cells.append(nbformat.v4.new_code_cell("import helpers\nprint(helpers.__file__)"))

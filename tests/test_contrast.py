@@ -1,4 +1,4 @@
-"""The loss is that of the paper: each text among all pictures, each picture among all texts."""
+"""The loss is that of the paper: each text among all images, each image among all texts."""
 
 import math
 
@@ -13,7 +13,7 @@ def rows(n, d=5, seed=0, dtype=torch.float64):
 
 
 def slow_loss(images, texts, scale, same=None):
-    """Ask every text and every picture for its partner, one after the other, in plain Python."""
+    """Ask every text and every image for its partner, one after the other, in plain Python."""
     images, texts = images.tolist(), texts.tolist()
     n = len(images)
 

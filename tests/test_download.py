@@ -19,7 +19,7 @@ import torch
 
 import helpers
 from helpers import openai
-from helpers.checkpoint import read_state_dict
+from helpers._checkpoint import read_state_dict
 from tests.conftest import ROOT
 
 CONTENT = b"".join(i.to_bytes(4, "big") for i in range(75_000))  # 300 kB, and no two places alike
@@ -134,7 +134,7 @@ def server(monkeypatch):
         monkeypatch.delenv(name.upper(), raising=False)
     server.address = f"http://127.0.0.1:{server.server_port}"
     monkeypatch.setitem(openai.OFFICIAL_URLS, "RN50", f"{server.address}/{SHA256}/RN50.pt")
-    monkeypatch.setattr("helpers.download.WAITS_SECONDS", (0, 0, 0, 0))
+    monkeypatch.setattr("helpers._download.WAITS_SECONDS", (0, 0, 0, 0))
     yield server
     server.over.set()
     server.shutdown()
@@ -236,7 +236,7 @@ def interrupts(cache):
 
 
 def test_a_server_that_stalls_is_given_up_and_asked_again(server, cache, monkeypatch):
-    monkeypatch.setattr("helpers.download.STALL_SECONDS", 0.1)
+    monkeypatch.setattr("helpers._download.STALL_SECONDS", 0.1)
     server.answers = [stalled, well]
     fetch(cache)
     assert held(cache) == WHOLE

@@ -1,4 +1,4 @@
-"""The pictures of the course are what helpers/drawings.py draws, and show what their captions say."""
+"""The images of the course are what helpers/drawings.py draws, and show what their captions say."""
 
 import csv
 from collections import deque
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers import drawings
+from helpers.course import drawings
 
 FOLDER = drawings.IMAGES
 SUFFIXES = {".png", ".jpeg"}
@@ -21,13 +21,13 @@ def redrawn(tmp_path_factory):
     return folder
 
 
-def pictures_in(folder):
+def images_in(folder):
     return sorted(path.name for path in folder.iterdir() if path.suffix in SUFFIXES)
 
 
 def pixels(source):
-    picture = source if isinstance(source, Image.Image) else Image.open(source)
-    return np.asarray(picture.convert("RGB"), dtype=np.float32)
+    image = source if isinstance(source, Image.Image) else Image.open(source)
+    return np.asarray(image.convert("RGB"), dtype=np.float32)
 
 
 def caption_rows(folder):
@@ -48,15 +48,15 @@ def reachable(passable, start):
     return wet
 
 
-def glowing(picture):
+def glowing(image):
     """Where the path itself lies: bright, and not grey or golden."""
-    red, green, blue = np.moveaxis(picture, -1, 0)
+    red, green, blue = np.moveaxis(image, -1, 0)
     return (green > 190) & (green > red + 25) & (green > blue + 25)
 
 
-def wall(picture):
+def wall(image):
     """Where a wall lies that the path does not light up: grey, neither dark nor white nor coloured."""
-    return (picture.min(axis=-1) > 75) & (picture.max(axis=-1) < 190) & (np.ptp(picture, axis=-1) < 45)
+    return (image.min(axis=-1) > 75) & (image.max(axis=-1) < 190) & (np.ptp(image, axis=-1) < 45)
 
 
 def wets(mask, point):
@@ -65,32 +65,32 @@ def wets(mask, point):
 
 
 def test_drawing_again_gives_the_same_files(redrawn):
-    assert pictures_in(redrawn) == pictures_in(FOLDER)
+    assert images_in(redrawn) == images_in(FOLDER)
     assert (redrawn / "captions.csv").read_text() == (FOLDER / "captions.csv").read_text()
-    for file in pictures_in(FOLDER):
+    for file in images_in(FOLDER):
         difference = np.abs(pixels(FOLDER / file) - pixels(redrawn / file)).mean()
         assert difference < 1, f"{file} is not what helpers/drawings.py draws now"
 
 
-def test_captions_name_every_picture_once():
+def test_captions_name_every_image_once():
     rows = caption_rows(FOLDER)
-    assert [row["file"] for row in rows] == pictures_in(FOLDER)
+    assert [row["file"] for row in rows] == images_in(FOLDER)
     assert all(row["name"] == Path(row["file"]).stem for row in rows)
     assert all(row["caption"] for row in rows)
     assert len({row["caption"] for row in rows}) == len(rows)
 
 
-def test_pictures_are_small_and_of_the_stated_size():
-    for file in pictures_in(FOLDER):
+def test_images_are_small_and_of_the_stated_size():
+    for file in images_in(FOLDER):
         is_maze = file.startswith("maze")
-        with Image.open(FOLDER / file) as picture:
-            assert picture.size == (drawings.MAZE_SIZE if is_maze else (256, 256))
-            assert picture.mode == "RGB"  # clip resizes before it converts, which spoils palette pictures
+        with Image.open(FOLDER / file) as image:
+            assert image.size == (drawings.MAZE_SIZE if is_maze else (256, 256))
+            assert image.mode == "RGB"  # clip resizes before it converts, which spoils palette images
         assert (FOLDER / file).stat().st_size < (60_000 if is_maze else 25_000)
 
 
 def test_drawings_fill_most_of_a_light_background_and_are_not_cut():
-    for file in pictures_in(FOLDER):
+    for file in images_in(FOLDER):
         if file.endswith(".png"):
             painted = (pixels(FOLDER / file) < 250).any(axis=-1)
             rows, columns = np.flatnonzero(painted.any(axis=1)), np.flatnonzero(painted.any(axis=0))
@@ -98,14 +98,14 @@ def test_drawings_fill_most_of_a_light_background_and_are_not_cut():
             assert min(rows[0], columns[0]) > 0 and max(rows[-1], columns[-1]) < 255, file
 
 
-def test_no_two_pictures_look_alike():
+def test_no_two_images_look_alike():
     small = {name: pixels(drawings.draw(name, 64)) for name in drawings.drawing_names()}
     for first in small:
         for second in small:
             assert first == second or np.abs(small[first] - small[second]).mean() > 10, (first, second)
 
 
-def test_the_same_call_draws_the_same_picture():
+def test_the_same_call_draws_the_same_image():
     for make in (
         lambda: drawings.draw("dog", 64, drawings.clutter((64, 64), seed=4), angle=10),
         lambda: drawings.scene(["cat", "car"], (96, 48)),
@@ -134,8 +134,8 @@ def test_zoom_makes_it_smaller_in_the_middle():
 
 
 def test_a_scene_puts_things_where_it_is_told():
-    picture = pixels(drawings.scene(["apple", "apple"], (200, 100), places=[(30, 30, 40), (160, 60, 60)]))
-    painted = (picture < 250).any(axis=-1)
+    image = pixels(drawings.scene(["apple", "apple"], (200, 100), places=[(30, 30, 40), (160, 60, 60)]))
+    painted = (image < 250).any(axis=-1)
     assert painted[30, 30]
     assert painted[60, 160]
     assert not painted[:, 60:120].any()

@@ -27,7 +27,7 @@ def plain_images(model, preprocess, files):
         return model.encode_image(torch.stack([preprocess(Image.open(file).convert("RGB")) for file in files])).numpy()
 
 
-def test_pictures_agree_with_the_plain_call(any_model):
+def test_images_agree_with_the_plain_call(any_model):
     model, preprocess = any_model
     expected = plain_images(model, preprocess, FILES)
     found = helpers.encode_images(model, preprocess, FILES, batch_size=4)
@@ -56,7 +56,7 @@ def test_paths_strings_and_open_images_are_alike(tiny):
     assert np.abs(rows[1:] - rows[0]).max() < 1e-5 * np.abs(rows).max()
 
 
-def test_a_single_picture_and_a_single_text_count_as_one(tiny):
+def test_a_single_image_and_a_single_text_count_as_one(tiny):
     for source in (FILES[0], str(FILES[0]), Image.open(FILES[0])):
         assert helpers.encode_images(*tiny, source).shape == (1, 384)
     assert helpers.encode_texts(tiny[0], "a cat").shape == (1, 384)
@@ -67,12 +67,12 @@ def test_nothing_gives_an_empty_array(tiny):
     assert helpers.encode_texts(tiny[0], []).shape == (0, 384)
 
 
-def test_pictures_are_streamed(tiny):
-    """Few more pictures are taken from the iterable than its threads need for what they do now."""
+def test_images_are_streamed(tiny):
+    """Few more images are taken from the iterable than its threads need for what they do now."""
     model, preprocess = tiny
     taken, done, ahead = 0, 0, []
 
-    def pictures():
+    def images():
         nonlocal taken
         for file in FILES * 6:
             taken += 1
@@ -91,31 +91,31 @@ def test_pictures_are_streamed(tiny):
             done += len(batch)
             return model.encode_image(batch)
 
-    helpers.encode_images(Watching(), preprocess, pictures(), batch_size=4)
+    helpers.encode_images(Watching(), preprocess, images(), batch_size=4)
     assert done == taken == 60
     assert max(ahead) <= 4 * (torch.get_num_threads() + 2)
 
 
-def test_a_bad_picture_costs_one_row_and_no_more(tiny, tmp_path):
+def test_a_bad_image_costs_one_row_and_no_more(tiny, tmp_path):
     broken = tmp_path / "broken.png"
-    broken.write_bytes(b"no picture")
+    broken.write_bytes(b"no image")
     missing = tmp_path / "missing.png"
     files = [broken, FILES[0], FILES[1], missing, FILES[2]]
-    with pytest.warns(UserWarning, match=r"2 of 5 pictures have a row of NaN: .*broken\.png.*missing\.png"):
+    with pytest.warns(UserWarning, match=r"2 of 5 images have a row of NaN: .*broken\.png.*missing\.png"):
         found = helpers.encode_images(*tiny, files, batch_size=2)
     assert np.isnan(found).all(axis=1).tolist() == [True, False, False, True, False]
     expected = plain_images(*tiny, [FILES[0], FILES[1], FILES[2]])
     assert np.abs(found[[1, 2, 4]] - expected).max() < 1e-4 * np.abs(expected).max()
 
 
-def test_a_long_list_of_bad_pictures_is_cut(tiny):
+def test_a_long_list_of_bad_images_is_cut(tiny):
     files = [FILES[0], *(f"missing-{i}.png" for i in range(30))]
     with pytest.warns(UserWarning, match=r"30 of 31 .*missing-9\.png; …$"):
         helpers.encode_images(*tiny, files)
 
 
-def test_only_bad_pictures_are_an_error(tiny):
-    with pytest.raises(helpers.ImageError, match=r"no such picture: missing\.png"):
+def test_only_bad_images_are_an_error(tiny):
+    with pytest.raises(helpers.ImageError, match=r"no such image: missing\.png"):
         helpers.encode_images(*tiny, ["missing.png"])
 
 
@@ -200,17 +200,17 @@ def striped(side, width):
 
 
 HARD = {  # the smallest cosine that the docstring of `encode_images` states, and the largest that shows its need
-    "a photograph": (lambda side: helpers.drawings.photograph(side, side, 0), 0.999, 1),
-    "a photograph with grain": (lambda side: grainy(helpers.drawings.photograph(side, side, 0), 20), 0.999, 1),
+    "a photograph": (lambda side: helpers.course.drawings.photograph(side, side, 0), 0.999, 1),
+    "a photograph with grain": (lambda side: grainy(helpers.course.drawings.photograph(side, side, 0), 20), 0.999, 1),
     "fine print": (page, 0.99, 0.999),
     "noise on grey": (lambda side: grainy(Image.new("RGB", (side, side), "grey"), 40), 0.99, 0.999),
-    "interlaced": (lambda side: interlaced(helpers.drawings.photograph(side, side, 0)), 0.98, 0.999),
+    "interlaced": (lambda side: interlaced(helpers.course.drawings.photograph(side, side, 0)), 0.98, 0.999),
     "stripes": (lambda side: striped(side, 2.3), -1, 0.9),
 }
 
 
 @pytest.mark.parametrize("name", HARD)
-def test_hard_pictures_at_a_smaller_scale_move_as_far_as_is_said_and_not_at_all_when_exact(tiny, tmp_path, name):
+def test_hard_images_at_a_smaller_scale_move_as_far_as_is_said_and_not_at_all_when_exact(tiny, tmp_path, name):
     draw, least, most = HARD[name]
     file = tmp_path / "hard.jpg"
     draw(2048).save(file, quality=92)
@@ -235,9 +235,9 @@ def test_bfloat16_stays_within_the_stated_distance(tiny):
     assert 0.999 < (helpers.normalize(exact) * helpers.normalize(rounded)).sum(axis=1).min() < 1 - 1e-6
 
 
-def test_each_picture_of_each_batch_gives_its_row_or_its_error(tiny, tmp_path):
+def test_each_image_of_each_batch_gives_its_row_or_its_error(tiny, tmp_path):
     broken = tmp_path / "broken.png"
-    broken.write_bytes(b"no picture")
+    broken.write_bytes(b"no image")
     sources = [[FILES[0], broken], [], [broken], [FILES[1]], [*FILES[:3], broken, FILES[4]]]
     found = list(rows_or_errors(*tiny, iter(sources)))
     expected = dict(zip(FILES, plain_images(*tiny, FILES), strict=True))
@@ -251,7 +251,7 @@ def test_each_picture_of_each_batch_gives_its_row_or_its_error(tiny, tmp_path):
 
 
 class OnAnotherDevice(torch.nn.Module):
-    """Numbers the pictures of each batch, which it wants on a device without any numbers."""
+    """Numbers the images of each batch, which it wants on a device without any numbers."""
 
     def __init__(self):
         super().__init__()
@@ -271,7 +271,7 @@ def test_on_another_device_all_threads_decode_and_a_batch_is_encoded_whole(tiny,
 
     model = OnAnotherDevice()
     monkeypatch.setattr(torch, "get_num_threads", lambda: 5)
-    with pytest.warns(UserWarning, match="1 of 10 pictures"):
+    with pytest.warns(UserWarning, match="1 of 10 images"):
         found = helpers.encode_images(model, watching, [*FILES[:3], "missing.png", *FILES[4:]], batch_size=7)
     assert model.calls == [(threading.main_thread(), "meta", 6), (threading.main_thread(), "meta", 3)]
     assert threading.main_thread() not in decoding
@@ -288,7 +288,7 @@ def test_whatever_a_decoder_raises_costs_one_row(tiny, monkeypatch):
         return load(image)
 
     monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", failing)
-    with pytest.warns(UserWarning, match=r"1 of 3 .*can't be read as a picture: the decoder broke down at line 7$"):
+    with pytest.warns(UserWarning, match=r"1 of 3 .*can't be read as an image: the decoder broke down at line 7$"):
         found = helpers.encode_images(*tiny, FILES[:3])
     assert np.isnan(found).all(axis=1).tolist() == [False, True, False]
 

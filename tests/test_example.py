@@ -43,7 +43,7 @@ def test_json_is_the_matrix_and_nothing_else_and_repeats_exactly(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_own_pictures_texts_and_output(tmp_path):
+def test_own_images_texts_and_output(tmp_path):
     result = example(IMAGES / "cat.png", "--texts", "a cat", "a bus", "--output", "mine.png", folder=tmp_path)
     assert result.returncode == 0
     assert "cat.png" in result.stdout
@@ -53,7 +53,7 @@ def test_own_pictures_texts_and_output(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["no-such.png"], "no such picture: no-such.png"),
+        (["no-such.png"], "no such image: no-such.png"),
         (["--texts", "maze", " "], "a text is empty"),
         (["--model", "tyni"], "did you mean 'tiny'"),
         (["--texts", "maze " * 100], "text 0 has 102 tokens"),
@@ -61,7 +61,7 @@ def test_own_pictures_texts_and_output(tmp_path):
         (["--output", ""], "--output is '.'; give a file such as similarity.png"),
         (["--output", "heatmap"], "--output is 'heatmap'; give a file such as similarity.png"),
         (["--output", "heatmap.xyz"], "Format 'xyz' is not supported"),
-        (["\x1b[31m.png"], "no such picture: \\x1b[31m.png"),
+        (["\x1b[31m.png"], "no such image: \\x1b[31m.png"),
     ],
 )
 def test_bad_input_gives_one_line_and_status_2(arguments, message, tmp_path):

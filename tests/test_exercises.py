@@ -13,7 +13,7 @@ def lesson_99(monkeypatch):
     """A lesson whose only exercise asks for the largest number of a list."""
     checks = types.ModuleType("lesson99")
     checks.exercise_1 = lambda answer, numbers: None if answer == max(numbers) else f"{answer + 0} is not the largest."
-    monkeypatch.setitem(sys.modules, "helpers.exercises.lesson99", checks)
+    monkeypatch.setitem(sys.modules, "helpers.course.exercises.lesson99", checks)
 
 
 @pytest.mark.parametrize(

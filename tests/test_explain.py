@@ -1,4 +1,4 @@
-"""The maps tell what covering a place does, in the coordinates of the picture, and find a planted object."""
+"""The maps tell what covering a place does, in the coordinates of the image, and find a planted object."""
 
 import random
 
@@ -10,7 +10,7 @@ from clip.clip import _transform
 from PIL import Image
 
 import helpers
-from helpers import drawings, explain
+from helpers.course import drawings, explain
 from tests.conftest import IMAGES
 
 GREY = (123, 117, 104)
@@ -18,16 +18,16 @@ GREY = (123, 117, 104)
 
 @pytest.fixture(scope="module")
 def noise():
-    """A picture that is no square, and nowhere the same."""
+    """An image that is no square, and nowhere the same."""
     return Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 50, 3), dtype=np.uint8))
 
 
 def cosine(model, preprocess, image, text):
-    """Compare one picture with one text by the plain calls of clip."""
+    """Compare one image with one text by the plain calls of clip."""
     with torch.no_grad():
-        picture = model.encode_image(preprocess(image).unsqueeze(0))[0]
+        features = model.encode_image(preprocess(image).unsqueeze(0))[0]
         words = model.encode_text(clip.tokenize(text))[0]
-    return float(picture @ words / picture.norm() / words.norm())
+    return float(features @ words / features.norm() / words.norm())
 
 
 def slow_map(model, preprocess, image, text, patch, stride):
@@ -72,7 +72,7 @@ def test_what_the_crop_throws_away_does_not_matter(random_vit):
     assert np.abs(found[:, 32:64]).min() > 1e-6
 
 
-def test_map_lies_over_the_upright_picture(random_vit, noise, tmp_path):
+def test_map_lies_over_the_upright_image(random_vit, noise, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     noise.rotate(90, expand=True).save(tmp_path / "phone.png", exif=exif)
@@ -87,22 +87,22 @@ def test_covering_with_the_same_colour_changes_nothing(random_vit):
     assert np.abs(same).max() < 1e-6 < np.abs(other).max()
 
 
-def test_the_picture_is_left_as_it_was(random_vit, noise):
+def test_the_image_is_left_as_it_was(random_vit, noise):
     before = noise.copy()
     helpers.occlusion_maps(random_vit, _transform(32), noise, "a cat")
     assert noise == before
 
 
 def test_sizes_that_leave_gaps_are_refused(random_vit, noise):
-    with pytest.raises(ValueError, match=r"patch is 33; in a picture of 50×32 it must be between 1 and 32"):
+    with pytest.raises(ValueError, match=r"patch is 33; in an image of 50×32 it must be between 1 and 32"):
         helpers.occlusion_maps(random_vit, _transform(32), noise, "a cat", patch=33)
     with pytest.raises(ValueError, match=r"stride is 9; it must be between 1 and the patch, 8, to leave no gaps"):
         helpers.occlusion_maps(random_vit, _transform(32), noise, "a cat", patch=8, stride=9)
-    with pytest.raises(helpers.ImageError, match=r"no such picture: nowhere.png"):
+    with pytest.raises(helpers.ImageError, match=r"no such image: nowhere.png"):
         helpers.occlusion_maps(random_vit, _transform(32), "nowhere.png", "a cat")
 
 
-def test_few_copies_of_a_large_picture_are_in_memory(tiny, monkeypatch):
+def test_few_copies_of_a_large_image_are_in_memory(tiny, monkeypatch):
     sizes = []
     encode = explain.encode_images
 

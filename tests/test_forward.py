@@ -39,7 +39,7 @@ def largest_difference(found, expected):
 
 @pytest.mark.parametrize(("width", "layers"), [(64, 1), (64, 2), (192, 4)])
 @torch.inference_mode()
-def test_pictures_agree_with_encode_image(width, layers):
+def test_images_agree_with_encode_image(width, layers):
     model, pixels = make_vit(width, layers, layers), torch.randn(5, 3, 48, 48)
     assert largest_difference(image_features(model, pixels), model.encode_image(pixels)) < 1e-5
 
@@ -203,10 +203,10 @@ def test_a_class_that_was_patched_gets_the_plain_call(vit, monkeypatch):
 @torch.inference_mode()
 def test_one_switch_turns_to_the_plain_calls(vit, monkeypatch):
     calls = []
-    monkeypatch.setattr(vit.visual.transformer, "forward", lambda x: calls.append("picture") or x)
+    monkeypatch.setattr(vit.visual.transformer, "forward", lambda x: calls.append("image") or x)
     monkeypatch.setattr(vit.transformer, "forward", lambda x: calls.append("text") or x)
     monkeypatch.setattr("helpers.forward._is_unchanged", lambda part: True)
-    for expected in ([], ["picture", "text"]):
+    for expected in ([], ["image", "text"]):
         image_features(vit, torch.randn(2, 3, 48, 48))
         text_features(vit, clip.tokenize("a cat")[:, :4])
         assert calls == expected

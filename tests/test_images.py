@@ -1,4 +1,4 @@
-"""Any picture file becomes upright RGB on white, or one clear error."""
+"""Any image file becomes upright RGB on white, or one clear error."""
 
 import io
 
@@ -32,7 +32,7 @@ def halves_of(image: Image.Image) -> tuple:
     return image.getpixel((0, 0)), image.getpixel((7, 0))
 
 
-def test_a_plain_picture_is_unchanged():
+def test_a_plain_image_is_unchanged():
     found = helpers.open_image(IMAGES / "cat.png")
     assert np.array_equal(np.asarray(found), np.asarray(Image.open(IMAGES / "cat.png").convert("RGB")))
 
@@ -96,7 +96,7 @@ def test_floating_point_grey_keeps_its_brightness(top):
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_every_exif_orientation_comes_out_upright(orientation):
-    """The eight ways to lay a picture, as the EXIF standard defines them, undone by hand in NumPy."""
+    """The eight ways to lay an image, as the EXIF standard defines them, undone by hand in NumPy."""
     stored_pixels = np.arange(8 * 4 * 3, dtype=np.uint8).reshape(4, 8, 3)
     upright = {
         1: lambda p: p,
@@ -128,7 +128,7 @@ def test_the_given_image_is_left_as_it_is():
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(helpers.ImageError, match=r"no such picture: .*nothing\.png"):
+    with pytest.raises(helpers.ImageError, match=r"no such image: .*nothing\.png"):
         helpers.open_image(tmp_path / "nothing.png")
 
 
@@ -137,7 +137,7 @@ def broken_files(folder):
     jpeg = (IMAGES / "maze1.jpeg").read_bytes()
     contents = {
         "empty.png": b"",
-        "text.jpg": b"this is no picture",
+        "text.jpg": b"this is no image",
         "cut.png": whole[: len(whole) // 2],
         "cut.jpg": jpeg[: len(jpeg) // 2],
         "damaged.png": whole[:60] + bytes(80) + whole[140:],
@@ -150,7 +150,7 @@ def broken_files(folder):
     return [*contents, "folder.png"]
 
 
-def test_what_is_no_picture_gives_one_line_with_its_name(tmp_path):
+def test_what_is_no_image_gives_one_line_with_its_name(tmp_path):
     for name in broken_files(tmp_path):
         with pytest.raises(helpers.ImageError) as caught:
             helpers.open_image(tmp_path / name)
@@ -158,9 +158,9 @@ def test_what_is_no_picture_gives_one_line_with_its_name(tmp_path):
         assert "\n" not in str(caught.value)
 
 
-def test_a_picture_too_large_to_be_true_is_refused(monkeypatch):
+def test_a_image_too_large_to_be_true_is_refused(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    with pytest.raises(helpers.ImageError, match="can't be read as a picture"):
+    with pytest.raises(helpers.ImageError, match="can't be read as an image"):
         helpers.open_image(IMAGES / "cat.png")
 
 
@@ -209,6 +209,6 @@ def test_what_is_no_strip_is_left_as_it_is():
         assert cut_strip(image) is image
 
 
-def test_a_picture_without_pixels_is_refused():
-    with pytest.raises(helpers.ImageError, match=r"the 0×4 image can't be read as a picture: it has no pixels"):
+def test_a_image_without_pixels_is_refused():
+    with pytest.raises(helpers.ImageError, match=r"the 0×4 image can't be read as an image: it has no pixels"):
         helpers.open_image(Image.new("RGB", (0, 4)))

@@ -36,9 +36,9 @@ DESCRIPTIONS = {
     "horse": "a black-and-white silhouette of a horse",
     "coffee": "a cup of coffee on a saucer",
 }
-"""scikit-image's pictures, and what openai/CLIP's notebook says of them."""
+"""scikit-image's images, and what openai/CLIP's notebook says of them."""
 IN_OPEN_CLIP = {"ViT-B/32": "ViT-B-32-quickgelu", "RN50": "RN50-quickgelu"}
-PICTURES = [helpers.open_image(IMAGES / name) for name in ("cat.png", "maze1.jpeg", "rocket.png")]
+IMAGES = [helpers.open_image(IMAGES / name) for name in ("cat.png", "maze1.jpeg", "rocket.png")]
 TEXTS = ["a cat", "Hello World!", "a maze with a glowing green path, seen from above"]
 
 
@@ -68,7 +68,7 @@ def need_package(name, package):
 @cache
 def official(name):
     """The model with OpenAI's weights; never downloads them."""
-    info = next(info for info in helpers.available_models() if info.name == name)
+    info = next(info for info in helpers.list_models() if info.name == name)
     url = models.OFFICIAL_URLS[name]
     need_file(CACHE / "clip" / url.split("/")[-1], info.sha256, url)
     return helpers.load(name, device="cpu")
@@ -121,7 +121,7 @@ def test_clip_png_is_a_diagram():
     assert logits.softmax(dim=-1).numpy() == pytest.approx(np.array([[0.9927937, 0.00421068, 0.00299572]]), rel=0.03)
 
 
-def test_cifar_picture_is_a_snake():
+def test_cifar_image_is_a_snake():
     """The README of openai/CLIP says: the exact numbers may be slightly different depending on the device."""
     try:
         dataset = CIFAR100(CACHE, train=False)
@@ -129,8 +129,8 @@ def test_cifar_picture_is_a_snake():
         missing(f"{CACHE / 'cifar-100-python'} is missing ({error}): torchvision's CIFAR100 fetches it")
     model, preprocess = official("ViT-B/32")
     texts = helpers.encode_texts(model, [f"a photo of a {name}" for name in dataset.classes])
-    picture = helpers.encode_images(model, preprocess, [dataset[3637][0]])
-    percent = 100 * helpers.probabilities(helpers.cosine_similarity(texts, picture), axis=0)[:, 0]
+    image = helpers.encode_images(model, preprocess, [dataset[3637][0]])
+    percent = 100 * helpers.probabilities(helpers.cosine_similarity(texts, image), axis=0)[:, 0]
     best = np.argsort(-percent)[:5]
     assert [dataset.classes[place] for place in best] == list(SNAKE)
     assert percent[best] == pytest.approx(np.array(list(SNAKE.values())), rel=0.03)
@@ -141,12 +141,12 @@ def test_official_heatmap_is_brightest_on_its_diagonal():
     paths = {path.stem: path for path in Path(skimage.data_dir).iterdir()}
     for name in DESCRIPTIONS:
         if name not in paths:
-            missing(f"the picture {name!r} is missing in {skimage.data_dir}: install another scikit-image")
+            missing(f"the image {name!r} is missing in {skimage.data_dir}: install another scikit-image")
     model, preprocess = official("ViT-B/32")
-    pictures = [Image.open(paths[name]).convert("RGB") for name in DESCRIPTIONS]
-    images = helpers.encode_images(model, preprocess, pictures)
+    images = [Image.open(paths[name]).convert("RGB") for name in DESCRIPTIONS]
+    features = helpers.encode_images(model, preprocess, images)
     texts = helpers.encode_texts(model, [f"This is {description}" for description in DESCRIPTIONS.values()])
-    similarity = helpers.cosine_similarity(texts, images)
+    similarity = helpers.cosine_similarity(texts, features)
     assert similarity.argmax(axis=0).tolist() == similarity.argmax(axis=1).tolist() == list(range(8))
     assert 0.05 < similarity.min() < 0.2 < similarity.diagonal().min() < similarity.max() < 0.4
 
@@ -157,12 +157,12 @@ def test_open_clip_agrees(name, weights):
     library = need_package("open_clip", "the extra `bench`")
     model, preprocess = weights(name)
     theirs, their_preprocess = peers().build_open_clip(model.state_dict(), IN_OPEN_CLIP[name])
-    pixels = torch.stack([preprocess(picture) for picture in PICTURES])
-    assert torch.equal(pixels, torch.stack([their_preprocess(picture) for picture in PICTURES]))
+    pixels = torch.stack([preprocess(image) for image in IMAGES])
+    assert torch.equal(pixels, torch.stack([their_preprocess(image) for image in IMAGES]))
     tokens = library.get_tokenizer(IN_OPEN_CLIP[name])(TEXTS)
     assert torch.equal(tokens, clip.tokenize(TEXTS).to(tokens.dtype))
     with torch.no_grad():
-        assert agree(helpers.encode_images(model, preprocess, PICTURES), theirs.encode_image(pixels))
+        assert agree(helpers.encode_images(model, preprocess, IMAGES), theirs.encode_image(pixels))
         assert agree(helpers.encode_texts(model, TEXTS), theirs.encode_text(tokens))
 
 
@@ -171,9 +171,9 @@ def test_open_clip_without_quickgelu_is_another_model():
     need_package("open_clip", "the extra `bench`")
     model, preprocess = random("ViT-B/32")
     theirs, _ = peers().build_open_clip(model.state_dict(), "ViT-B-32")
-    pixels = torch.stack([preprocess(picture) for picture in PICTURES])
+    pixels = torch.stack([preprocess(image) for image in IMAGES])
     with torch.no_grad():
-        assert not agree(helpers.encode_images(model, preprocess, PICTURES), theirs.encode_image(pixels))
+        assert not agree(helpers.encode_images(model, preprocess, IMAGES), theirs.encode_image(pixels))
         assert not agree(helpers.encode_texts(model, TEXTS), theirs.encode_text(clip.tokenize(TEXTS)))
 
 
@@ -182,11 +182,11 @@ def test_transformers_agrees(weights):
     need_package("transformers", "the extra `bench`")
     model, preprocess = weights("ViT-B/32")
     theirs = peers().build_transformers(model.state_dict())
-    pixels = torch.stack([preprocess(picture) for picture in PICTURES])
+    pixels = torch.stack([preprocess(image) for image in IMAGES])
     with torch.no_grad():
         images = theirs.get_image_features(pixel_values=pixels).pooler_output
         texts = theirs.get_text_features(input_ids=clip.tokenize(TEXTS).long()).pooler_output
-    assert agree(helpers.encode_images(model, preprocess, PICTURES), images)
+    assert agree(helpers.encode_images(model, preprocess, IMAGES), images)
     assert agree(helpers.encode_texts(model, TEXTS), texts)
 
 

@@ -130,13 +130,13 @@ def test_opening_a_lesson_changes_nothing(path):
     assert {**saved.language_info, "version": ""} == {**written["language_info"], "version": ""}
 
 
-def test_pictures_have_alternative_text(path):
+def test_images_have_alternative_text(path):
     """An image in the prose has one; a plot is followed by its description in words."""
     notebook = nbformat.read(path, as_version=4)
     for cell, after in zip(notebook.cells, notebook.cells[1:], strict=False):
         assert not re.search(r"!\[\s*\]\(|<img(?![^>]*\balt=\"[^\"]+\")", cell.source)
         if any("image/png" in output.get("data", {}) for output in cell.get("outputs", [])):
-            assert after.source.startswith(("*The plot in words:*", "*The picture in words:*"))
+            assert after.source.startswith(("*The plot in words:*", "*The image in words:*"))
 
 
 def test_ignored_outputs_are_few_and_carry_a_reason(path):

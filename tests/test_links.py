@@ -40,5 +40,5 @@ def test_links_lead_somewhere(path):
 
 
 @pytest.mark.parametrize("path", pages(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_pictures_have_alternative_text(path):
+def test_images_have_alternative_text(path):
     assert not re.search(r"!\[\s*\]\(|<img(?![^>]*\balt=\"[^\"]+\")", prose(path))

@@ -36,8 +36,8 @@ EMBEDDED = ("tiny", "tiny-vit")
 
 
 def test_models_are_the_embedded_two_and_the_nine_of_clip():
-    names = [info.name for info in helpers.available_models()]
-    assert names == [*EMBEDDED, *clip.available_models()]
+    names = [info.name for info in helpers.list_models()]
+    assert names == [*EMBEDDED, *clip.list_models()]
 
 
 def count_gflops(model, resolution):
@@ -73,7 +73,7 @@ def test_operations_are_counted_as_by_hand():
     assert count_gflops(model, 32) == 2 * (patches + 2 * layer + text + 2 * 64 * 32) / 1e9
 
 
-@pytest.mark.parametrize("info", helpers.available_models()[2:], ids=lambda info: info.name)
+@pytest.mark.parametrize("info", helpers.list_models()[2:], ids=lambda info: info.name)
 def test_figures_of_official_models_follow_from_their_architecture(info):
     with torch.device("meta"):
         model = CLIP(*ARCHITECTURES[info.name])
@@ -84,7 +84,7 @@ def test_figures_of_official_models_follow_from_their_architecture(info):
     assert count_gflops(model, info.resolution) == pytest.approx(info.gflops, rel=0.04)
 
 
-@pytest.mark.parametrize("info", helpers.available_models()[:2], ids=EMBEDDED)
+@pytest.mark.parametrize("info", helpers.list_models()[:2], ids=EMBEDDED)
 def test_figures_of_the_embedded_are_measured(info):
     model, _ = helpers.load(info.name, device="cpu")
     assert round(sum(parameter.numel() for parameter in model.parameters()) / 1e6, 1) == info.parameters
@@ -142,14 +142,14 @@ def test_a_state_dict_file_keeps_its_32_bits(random_vit, tmp_path):
     assert preprocess.transforms[0].size == 32
 
 
-def test_a_picture_side_alone_gets_the_text_side_of_tiny(tiny, tmp_path):
+def test_a_image_side_alone_gets_the_text_side_of_tiny(tiny, tmp_path):
     torch.manual_seed(0)
     visual = VisionTransformer(64, 16, 64, 1, 1, 384)
     torch.save({f"visual.{k}": v for k, v in visual.state_dict().items()}, tmp_path / "side.pt")
     model, preprocess = helpers.load(tmp_path / "side.pt", device="cpu")
-    picture, text = preprocess(helpers.open_image(IMAGES / "cat.png"))[None], clip.tokenize("a cat")
+    image, text = preprocess(helpers.open_image(IMAGES / "cat.png"))[None], clip.tokenize("a cat")
     with torch.no_grad():
-        assert torch.equal(model.encode_image(picture), visual.eval()(picture))
+        assert torch.equal(model.encode_image(image), visual.eval()(image))
         assert torch.equal(model.encode_text(text), tiny[0].encode_text(text))
 
 
@@ -167,11 +167,11 @@ def archive(random_vit, tmp_path_factory):
 def test_an_archive_loads_as_clip_load_does(archive):
     ours, our_preprocess = helpers.load(archive, device="cpu")
     theirs, their_preprocess = clip.load(str(archive), device="cpu")
-    picture = helpers.open_image(IMAGES / "cat.png")
-    assert torch.equal(our_preprocess(picture), their_preprocess(picture))
+    image = helpers.open_image(IMAGES / "cat.png")
+    assert torch.equal(our_preprocess(image), their_preprocess(image))
     with torch.no_grad():
-        expected = theirs.encode_image(their_preprocess(picture)[None])
-        found = ours.encode_image(our_preprocess(picture)[None])
+        expected = theirs.encode_image(their_preprocess(image)[None])
+        found = ours.encode_image(our_preprocess(image)[None])
     assert np.allclose(found, expected, atol=1e-2)
 
 

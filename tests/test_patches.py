@@ -1,4 +1,4 @@
-"""Each place of the picture has its own similarity: as a slow reference computes it, and on the planted thing."""
+"""Each place of the image has its own similarity: as a slow reference computes it, and on the planted thing."""
 
 import random
 
@@ -12,20 +12,20 @@ from PIL import Image
 from torch.nn import functional
 
 import helpers
-from helpers import drawings
+from helpers.course import drawings
 
 TEXTS = ["a cat", "two dogs"]
 
 
 @pytest.fixture(scope="module")
 def noise():
-    """A square picture, nowhere the same."""
+    """A square image, nowhere the same."""
     return Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
 
 
 @pytest.fixture(scope="module")
 def random_resnet():
-    """A small ResNet with random weights, whose normalizations have seen pictures: its last grid is 2 × 2."""
+    """A small ResNet with random weights, whose normalizations have seen images: its last grid is 2 × 2."""
     torch.manual_seed(0)
     text = {"context_length": 77, "vocab_size": 49408, "transformer_width": 64}
     model = CLIP(64, 64, (1, 1, 1, 1), 8, None, **text, transformer_heads=1, transformer_layers=2)
@@ -95,7 +95,7 @@ def test_a_place_is_what_the_last_attention_gives_where_it_sees_nothing_else(fam
     assert np.ptp(expected, axis=(1, 2)).min() > 1e-3
 
 
-def test_rows_run_down_the_picture_and_columns_across():
+def test_rows_run_down_the_image_and_columns_across():
     """With one block, a patch has seen no other before it gives its value."""
     model = CLIP(64, 32, 1, 64, 8, 77, 49408, 64, 1, 2).eval()
     plain, marked = Image.new("RGB", (32, 32)), Image.new("RGB", (32, 32))
@@ -123,13 +123,13 @@ def test_other_image_encoders_are_refused_in_a_line(random_vit, noise):
 
     with pytest.raises(TypeError, match=r"this image encoder is a Linear; occlusion_maps takes any model$"):
         helpers.patch_similarity(Other(), _transform(32), noise, TEXTS)
-    with pytest.raises(helpers.ImageError, match=r"no such picture: nowhere.png"):
+    with pytest.raises(helpers.ImageError, match=r"no such image: nowhere.png"):
         helpers.patch_similarity(random_vit, _transform(32), "nowhere.png", TEXTS)
 
 
 @pytest.mark.parametrize(("name", "least"), [("tiny", 0.75), ("tiny-vit", 0.5)])
 def test_planted_things_are_found_in_their_quarter(name, least):
-    """Two things in two quarters of the picture: chance is one in four."""
+    """Two things in two quarters of the image: chance is one in four."""
     model, preprocess = helpers.load(name)
     rng, found = random.Random(7), 0
     for _ in range(40):

@@ -1,4 +1,4 @@
-"""A plot shows the numbers, texts and pictures that it was given."""
+"""A plot shows the numbers, texts and images that it was given."""
 
 import io
 
@@ -22,7 +22,7 @@ def test_heatmap_shows_what_it_was_given():
     assert [text.get_text() for text in axes.texts] == ["0.31", "0.12", "0.00", "0.05", "0.27", "0.11"]
 
 
-def test_every_picture_stands_over_its_column():
+def test_every_image_stands_over_its_column():
     axes = helpers.plot_similarity(SIMILARITY, ["maze", "cat"], FILES)
     top = axes.figure.axes[0]
     for j, drawn in enumerate(top.images):
@@ -33,7 +33,7 @@ def test_every_picture_stands_over_its_column():
     assert len(top.images) == len(FILES)
 
 
-def test_pictures_keep_their_shape_and_leave_no_empty_strip():
+def test_images_keep_their_shape_and_leave_no_empty_strip():
     """Square ones touch the top of their strip, and so does a tall one beside them."""
     for files in (FILES[1:], FILES):
         axes = helpers.plot_similarity(SIMILARITY[:, : len(files)], ["maze", "cat"], files)
@@ -43,8 +43,8 @@ def test_pictures_keep_their_shape_and_leave_no_empty_strip():
         for drawn, file in zip(top.images, files, strict=True):
             left, right, bottom, upper = drawn.get_extent()
             ratio = (upper - bottom) / top.get_ylim()[1] * shape.height / ((right - left) / len(files) * shape.width)
-            picture = helpers.open_image(file)
-            assert np.isclose(ratio, picture.height / picture.width, rtol=0.02)
+            image = helpers.open_image(file)
+            assert np.isclose(ratio, image.height / image.width, rtol=0.02)
             uppers.append(upper)
         assert np.isclose(max(uppers), top.get_ylim()[1], atol=0.06)
 
@@ -81,7 +81,7 @@ def test_a_dollar_is_no_formula_and_a_label_no_command():
     assert [label.get_text() for label in axes.get_yticklabels()] == ["$\\foo$ and $5", "a\\x1b[31m"]
 
 
-def test_pictures_are_kept_no_larger_than_they_are_drawn():
+def test_images_are_kept_no_larger_than_they_are_drawn():
     axes = helpers.plot_similarity(
         np.ones((1, 2)), ["a"], [Image.new("RGB", size) for size in ((2000, 1000), (90, 60))]
     )
@@ -94,7 +94,7 @@ def test_shape_must_fit():
         helpers.plot_similarity(SIMILARITY, ["maze", "cat"], FILES[:2])
 
 
-def test_plot_lays_the_map_over_the_picture():
+def test_plot_lays_the_map_over_the_image():
     occlusion_map = np.linspace(-0.1, 0.2, 256 * 256).reshape(256, 256)
     axes = helpers.plot_occlusion(IMAGES / "cat.png", occlusion_map)
     under, over = axes.images
@@ -105,13 +105,13 @@ def test_plot_lays_the_map_over_the_picture():
 
 
 @pytest.mark.parametrize("size", [(384, 128), (128, 128), (128, 384)])
-def test_the_bar_is_no_taller_than_the_picture(size):
+def test_the_bar_is_no_taller_than_the_image(size):
     axes = helpers.plot_occlusion(Image.new("RGB", size), np.eye(*size[::-1]))
     axes.figure.draw_without_rendering()
-    picture, bar = (part.get_window_extent().height for part in axes.figure.axes)
-    assert 0.5 * picture < bar < picture
+    image, bar = (part.get_window_extent().height for part in axes.figure.axes)
+    assert 0.5 * image < bar < image
 
 
-def test_plot_refuses_the_map_of_another_picture():
-    with pytest.raises(ValueError, match=r"the map has shape \(1, 256, 256\), but the picture \(256, 256\); give one"):
+def test_plot_refuses_the_map_of_another_image():
+    with pytest.raises(ValueError, match=r"the map has shape \(1, 256, 256\), but the image \(256, 256\); give one"):
         helpers.plot_occlusion(IMAGES / "cat.png", np.zeros((1, 256, 256)))

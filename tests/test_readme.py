@@ -8,7 +8,7 @@ import statistics
 
 import pytest
 
-from helpers.commands import search
+from helpers.index import command
 from notebooks import refresh
 from tests.conftest import ROOT
 from tests.test_lessons import LESSONS, cells
@@ -46,7 +46,7 @@ def test_the_commands_run(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     commands = [shlex.split(line) for line in README.splitlines() if line.startswith(".venv/bin/python -m helpers ")]
     assert [command[3] for command in commands] == ["check", "search"]
-    assert search.main(commands[1][4:]) == 0
+    assert command.main(commands[1][4:]) == 0
     assert capsys.readouterr().out.splitlines()[0].endswith("car.png")
     assert (tmp_path / "found.html").is_file()
 

@@ -25,7 +25,7 @@ NAMES = ["apple", "bus", "cat", "dog", "star"]
 @pytest.fixture
 def folder(tmp_path):
     """Five drawings, one of them in a sub-folder."""
-    folder = tmp_path / "pictures"
+    folder = tmp_path / "images"
     (folder / "sub").mkdir(parents=True)
     for name in NAMES:
         copy(name, folder / ("sub" if name == "cat" else "") / f"{name}.png")
@@ -42,7 +42,7 @@ def copy(name, target):
 
 
 def noise(folder, count, size=24):
-    """Write pictures of random pixels."""
+    """Write images of random pixels."""
     folder.mkdir()
     generator = np.random.default_rng(0)
     for i in range(count):
@@ -60,7 +60,7 @@ def names(matches):
 
 
 @pytest.mark.parametrize(
-    ("text", "pictures", "parts"),
+    ("text", "images", "parts"),
     [
         ("a cat", None, [("a cat", 1)]),
         (None, "dog", [("dog.png", 1)]),
@@ -69,7 +69,7 @@ def names(matches):
         ([("a cat", -1)], ["bus", ("dog", 0.25)], [("a cat", -1), ("bus.png", 1), ("dog.png", 0.25)]),
     ],
 )
-def test_search_agrees_with_the_slow_way(folder, tiny, index, text, pictures, parts):
+def test_search_agrees_with_the_slow_way(folder, tiny, index, text, images, parts):
     index.update()
     query = np.zeros(384)
     for part, weight in parts:
@@ -81,11 +81,11 @@ def test_search_agrees_with_the_slow_way(folder, tiny, index, text, pictures, pa
         row = helpers.encode_images(*tiny, file)[0].astype(float)
         expected.append((float(row @ query / np.linalg.norm(row) / np.linalg.norm(query)), file))
     expected.sort(reverse=True)
-    if isinstance(pictures, str):
-        pictures = IMAGES / f"{pictures}.png"
-    elif pictures:
-        pictures = [IMAGES / "bus.png", (Image.open(IMAGES / "dog.png"), 0.25)]
-    found = index.search(text, pictures, k=3)
+    if isinstance(images, str):
+        images = IMAGES / f"{images}.png"
+    elif images:
+        images = [IMAGES / "bus.png", (Image.open(IMAGES / "dog.png"), 0.25)]
+    found = index.search(text, images, k=3)
     assert [match.path for match in found] == [file for _, file in expected[:3]]
     assert [match.score for match in found] == pytest.approx([score for score, _ in expected[:3]], abs=1e-4)
 
@@ -106,7 +106,7 @@ def test_a_small_folder_gives_fewer_than_asked_for(index):
 
 
 def test_an_unchanged_file_is_not_opened(folder, tiny, index, monkeypatch):
-    (folder / "broken.png").write_bytes(b"no picture")
+    (folder / "broken.png").write_bytes(b"no image")
     assert index.update() == (5, 0, 1, 0, 0)
     opened, io_open = [], io.open
 
@@ -130,9 +130,9 @@ def test_each_change_of_the_folder_is_seen(folder, index):
     os.utime(folder / "apple.png", ns=(1, 1))
     assert index.update() == (2, 2, 0, 2, 1)
     assert index.store.searchable()[0] == ["apple.png", "new.png", "star.png", "sub/cat.png", "sub/moved.png"]
-    assert names(index.search(picture=IMAGES / "boat.png", k=1)) == ["star"]
-    assert names(index.search(picture=IMAGES / "bus.png", k=1)) == ["moved"]
-    assert index.search(picture=IMAGES / "dog.png", k=1)[0].score < 0.99
+    assert names(index.search(image=IMAGES / "boat.png", k=1)) == ["star"]
+    assert names(index.search(image=IMAGES / "bus.png", k=1)) == ["moved"]
+    assert index.search(image=IMAGES / "dog.png", k=1)[0].score < 0.99
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="its files have no inode and no time of change")
@@ -152,7 +152,7 @@ def test_a_change_that_keeps_size_and_time_is_seen(tmp_path, tiny, change):
         one.write_bytes(other.read_bytes())
         os.utime(one, ns=(10**18, 10**18))
     assert index.update().unchanged < 2
-    assert names(index.search(picture=IMAGES / "bus.png", k=1)) == ["one"]
+    assert names(index.search(image=IMAGES / "bus.png", k=1)) == ["one"]
 
 
 def test_a_file_that_comes_back_is_not_encoded_again(folder, index):
@@ -161,7 +161,7 @@ def test_a_file_that_comes_back_is_not_encoded_again(folder, index):
     index.update()
     copy("dog", folder / "dog.png")
     assert index.update() == (0, 1, 0, 0, 4)
-    assert names(index.search(picture=IMAGES / "dog.png", k=1)) == ["dog"]
+    assert names(index.search(image=IMAGES / "dog.png", k=1)) == ["dog"]
 
 
 @pytest.mark.parametrize("batch_size", [1, 64])
@@ -170,8 +170,8 @@ def test_equal_files_are_encoded_once_and_all_found_in_order(folder, tiny, batch
     copy("dog", folder / "sub" / "another copy.png")
     index = helpers.FolderIndex(folder, *tiny, batch_size=batch_size)
     assert index.update() == (5, 2, 0, 0, 0)
-    assert names(index.search(picture=IMAGES / "dog.png", k=3)) == ["a copy", "dog", "another copy"]
-    assert names(index.search(picture=IMAGES / "dog.png", k=1)) == ["a copy"]
+    assert names(index.search(image=IMAGES / "dog.png", k=3)) == ["a copy", "dog", "another copy"]
+    assert names(index.search(image=IMAGES / "dog.png", k=1)) == ["a copy"]
 
 
 @pytest.mark.parametrize("suffix", ["jfif", "JPE", "jpg", "JPEG"])
@@ -184,14 +184,14 @@ def test_hidden_files_and_other_files_are_left_out(folder, index):
     (folder / ".thumbnails").mkdir()
     copy("tree", folder / ".thumbnails" / "tree.png")
     copy("tree", folder / "._tree.png")
-    (folder / "notes.txt").write_text("no picture")
+    (folder / "notes.txt").write_text("no image")
     (folder / "folder.png").mkdir()
     assert index.update() == (5, 0, 0, 0, 0)
 
 
 def write_broken(folder):
-    """Twenty files of ten kinds that are no pictures, or no longer."""
-    picture = Image.open(IMAGES / "cat.png").convert("RGB")
+    """Twenty files of ten kinds that are no images, or no longer."""
+    image = Image.open(IMAGES / "cat.png").convert("RGB")
     contents = {
         "empty.png": b"",
         "text.jpg": b"hello",
@@ -200,7 +200,7 @@ def write_broken(folder):
     }
     for suffix in ("png", "jpeg", "webp", "bmp", "tiff"):
         whole = io.BytesIO()
-        picture.save(whole, suffix)
+        image.save(whole, suffix)
         contents[f"cut.{suffix}"] = whole.getvalue()[: len(whole.getvalue()) // 2]
     bomb = io.BytesIO()
     Image.new("1", (20_000, 20_000)).save(bomb, "png")
@@ -219,10 +219,10 @@ def test_broken_files_are_listed_with_their_reason_and_the_rest_is_searchable(fo
     assert index.update() == (5, 0, 20, 0, 0)
     assert list(index.broken) == broken
     for path, reason in index.broken.items():
-        assert reason.startswith(f"{path} can't be read as a picture: ")
+        assert reason.startswith(f"{path} can't be read as an image: ")
         assert str(folder) not in reason
     assert "truncated" in index.broken["1-cut.jpeg"]
-    assert names(index.search(picture=IMAGES / "cat.png", k=1)) == ["cat"]
+    assert names(index.search(image=IMAGES / "cat.png", k=1)) == ["cat"]
     copy("tree", folder / "1-empty.png")
     assert index.update() == (1, 0, 0, 0, 24)
     assert len(index.broken) == 19
@@ -232,7 +232,7 @@ def test_only_broken_files_are_no_error(tmp_path, tiny):
     write_broken(tmp_path)
     index = helpers.FolderIndex(tmp_path, *tiny)
     assert index.update().broken == 20
-    with pytest.raises(ValueError, match=r"no picture of .* is in the index: call update\(\) first"):
+    with pytest.raises(ValueError, match=r"no image of .* is in the index: call update\(\) first"):
         index.search("a cat")
 
 
@@ -279,11 +279,11 @@ def test_a_file_that_changes_while_it_is_read_waits_for_the_next_update(folder, 
     assert index.broken == {name: f"{name} was changed while it was read" for name in ("dog.png", "the same.png")}
     index.preprocess = tiny[1]
     assert index.update() == (2, 0, 0, 0, 4)
-    assert names(index.search(picture=IMAGES / "tree.png", k=1)) == ["dog"]
-    assert names(index.search(picture=IMAGES / "dog.png", k=1)) == ["the same"]
+    assert names(index.search(image=IMAGES / "tree.png", k=1)) == ["dog"]
+    assert names(index.search(image=IMAGES / "dog.png", k=1)) == ["the same"]
 
 
-def test_a_picture_without_finite_features_is_listed(folder, index, monkeypatch):
+def test_a_image_without_finite_features_is_listed(folder, index, monkeypatch):
     encode, bus = index.model.encode_image, index.preprocess(helpers.open_image(folder / "bus.png"))
 
     def overflowing(batch):
@@ -298,7 +298,7 @@ def test_a_picture_without_finite_features_is_listed(folder, index, monkeypatch)
 
 
 def test_the_files_are_open_to_numpy_and_json(folder, tiny):
-    (folder / "broken.png").write_bytes(b"no picture")
+    (folder / "broken.png").write_bytes(b"no image")
     index = helpers.FolderIndex(folder, *tiny, batch_size=2)
     index.update()
     (place,) = (folder / ".clip-index").iterdir()
@@ -313,7 +313,7 @@ def test_the_files_are_open_to_numpy_and_json(folder, tiny):
     assert features.shape == (5, 384)
     query = helpers.normalize(helpers.encode_texts(index.model, "a bus"))[0]
     assert features[row_of[best.path.name]] @ query == pytest.approx(best.score, abs=1e-6)
-    assert json.loads((place / "about.json").read_text())["model_sha256"] == helpers.available_models()[0].sha256
+    assert json.loads((place / "about.json").read_text())["model_sha256"] == helpers.list_models()[0].sha256
 
 
 def test_two_models_never_mix(folder, tiny, random_vit):
@@ -368,13 +368,13 @@ def test_the_index_can_live_elsewhere_for_several_folders(folder, tmp_path, tiny
 
 def test_a_relative_place_stays_where_it_was(folder, tmp_path, tiny, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    index = helpers.FolderIndex("pictures", *tiny, index_folder="indexes")
+    index = helpers.FolderIndex("images", *tiny, index_folder="indexes")
     index.update()
     (tmp_path / "other").mkdir()
     monkeypatch.chdir(tmp_path / "other")
     copy("tree", folder / "a tree.png")
     assert index.update() == (1, 0, 0, 0, 5)
-    assert names(index.search(picture=IMAGES / "tree.png", k=1)) == ["a tree"]
+    assert names(index.search(image=IMAGES / "tree.png", k=1)) == ["a tree"]
     assert not list((tmp_path / "other").iterdir())
 
 
@@ -387,7 +387,7 @@ def test_a_place_that_cannot_be_written_is_named(folder, tmp_path, tiny):
 def test_a_second_writer_is_refused_and_a_reader_follows(folder, tiny):
     writer, reader = helpers.FolderIndex(folder, *tiny), helpers.FolderIndex(folder, *tiny)
     writer.update()
-    assert names(reader.search(picture=IMAGES / "cat.png", k=1)) == ["cat"]
+    assert names(reader.search(image=IMAGES / "cat.png", k=1)) == ["cat"]
     with (
         FileLock(writer.store.place / "lock"),
         pytest.raises(RuntimeError, match=r"another process is writing to .*: try again when it has finished"),
@@ -395,7 +395,7 @@ def test_a_second_writer_is_refused_and_a_reader_follows(folder, tiny):
         reader.update()
     copy("tree", folder / "tree.png")
     writer.update()
-    assert names(reader.search(picture=IMAGES / "tree.png", k=1)) == ["tree"]
+    assert names(reader.search(image=IMAGES / "tree.png", k=1)) == ["tree"]
     assert reader.update().unchanged == 6
 
 
@@ -407,7 +407,7 @@ def test_an_index_deleted_while_it_is_open_is_made_anew(folder, index, tiny):
     later = helpers.FolderIndex(folder, *tiny)
     assert later.update() == (0, 0, 0, 0, 6)
     for name in NAMES:
-        assert names(later.search(picture=IMAGES / f"{name}.png", k=1)) == [name]
+        assert names(later.search(image=IMAGES / f"{name}.png", k=1)) == [name]
     assert names(later.search("a maze", k=1)) == ["a_maze"]
 
 
@@ -420,7 +420,7 @@ def test_damage_is_named_by_search_and_mended_by_update(folder, index, tiny):
     with pytest.raises(ValueError, match=r"features\.npy is damaged at row 0: call update\(\), which encodes anew"):
         later.search("a cat")
     assert later.update() == (5, 0, 0, 0, 0)
-    assert names(later.search(picture=IMAGES / "cat.png", k=1)) == ["cat"]
+    assert names(later.search(image=IMAGES / "cat.png", k=1)) == ["cat"]
     assert features.read_bytes() == whole
 
 
@@ -434,7 +434,7 @@ def test_features_cut_while_the_index_is_open_do_no_harm(index):
 def test_a_folder_that_is_gone_is_an_error_and_not_an_empty_one(folder, index, tmp_path):
     index.update()
     folder.rename(tmp_path / "unplugged")
-    with pytest.raises(ValueError, match=r"no such folder: .*pictures"):
+    with pytest.raises(ValueError, match=r"no such folder: .*images"):
         index.update()
     assert not folder.exists()
     (tmp_path / "unplugged").rename(folder)
@@ -445,8 +445,8 @@ def test_a_folder_that_is_gone_is_an_error_and_not_an_empty_one(folder, index, t
     ("arguments", "message"),
     [
         ({"k": 0, "text": "a cat"}, "k is 0; it must be at least 1"),
-        ({}, "give a text, a picture, or both"),
-        ({"picture": "missing.png"}, "no such picture: missing.png"),
+        ({}, "give a text, an image, or both"),
+        ({"image": "missing.png"}, "no such image: missing.png"),
     ],
 )
 def test_a_bad_question_is_named(index, arguments, message):
@@ -473,8 +473,8 @@ def committed_batches(place):
 
 
 def test_killed_five_times_and_resumed_the_index_is_the_same_to_the_bit(tmp_path, tiny, processes):
-    folder = noise(tmp_path / "pictures", 150)
-    (folder / "0070.png").write_bytes(b"no picture")
+    folder = noise(tmp_path / "images", 150)
+    (folder / "0070.png").write_bytes(b"no image")
     (folder / "0099.png").write_bytes((folder / "0003.png").read_bytes())
     generator = random.Random(0)
     killed = 0

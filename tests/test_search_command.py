@@ -16,11 +16,11 @@ import pytest
 from PIL import Image
 
 import helpers
-from helpers import drawings
-from helpers.commands import search
-from helpers.commands.page import are_photographs, page
+from helpers.course import drawings
 from helpers.images import PLUGINS
-from helpers.searchable import Match
+from helpers.index import command
+from helpers.index.page import are_photographs, page
+from helpers.index.searchable import Match
 from tests.conftest import IMAGES, ROOT
 
 NASTY = '<b onclick="x">\'&\n\x1b[31m.png'
@@ -29,38 +29,38 @@ HEIF = importlib.util.find_spec("pillow_heif")
 
 @pytest.fixture
 def folder(tmp_path):
-    """Six drawings and a file that is no picture."""
-    (tmp_path / "pictures" / "sub").mkdir(parents=True)
+    """Six drawings and a file that is no image."""
+    (tmp_path / "images" / "sub").mkdir(parents=True)
     for name in ("apple", "bus", "car", "cat", "dog"):
-        shutil.copy(IMAGES / f"{name}.png", tmp_path / "pictures")
-    shutil.copy(IMAGES / "star.png", tmp_path / "pictures" / "sub")
-    (tmp_path / "pictures" / "broken.jpg").write_text("<html>")
-    return tmp_path / "pictures"
+        shutil.copy(IMAGES / f"{name}.png", tmp_path / "images")
+    shutil.copy(IMAGES / "star.png", tmp_path / "images" / "sub")
+    (tmp_path / "images" / "broken.jpg").write_text("<html>")
+    return tmp_path / "images"
 
 
 def run(capsys, *arguments):
     """Give the exit status and what was printed, as two texts."""
-    status = search.main([str(argument) for argument in arguments])
+    status = command.main([str(argument) for argument in arguments])
     return status, *capsys.readouterr()
 
 
 def test_the_command_line_finds_and_prints(folder):
     """As a person calls it: in a process of its own, with a relative folder."""
-    command = [sys.executable, "-m", "helpers", "search", "pictures", "a red car", "-k", "2"]
+    command = [sys.executable, "-m", "helpers", "search", "images", "a red car", "-k", "2"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "CLIP_MODEL": "tiny"}
     result = subprocess.run(command, cwd=folder.parent, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0
     first, second = result.stdout.splitlines()
-    assert re.fullmatch(r" 0\.\d{3}  pictures.car\.png", first)
+    assert re.fullmatch(r" 0\.\d{3}  images.car\.png", first)
     assert float(second[:6]) < float(first[:6])
-    assert result.stderr.startswith("tiny, 6 pictures: a red car\n")
-    assert re.search(r"^left out: .*broken\.jpg can't be read as a picture", result.stderr, re.M)
+    assert result.stderr.startswith("tiny, 6 images: a red car\n")
+    assert re.search(r"^left out: .*broken\.jpg can't be read as an image", result.stderr, re.M)
 
 
 def test_what_is_printed_is_what_the_index_finds(folder, tiny, capsys):
-    arguments = ["a cat", "2*a dog", "--not", "0.5*a bus", "--picture", folder / "apple.png"]
-    not_picture = ["--not-picture", f"0.25*{folder / 'car.png'}"]
-    status, out, _ = run(capsys, folder, *arguments, *not_picture, "-k", "4", "--above", "0.05", "--json")
+    arguments = ["a cat", "2*a dog", "--not", "0.5*a bus", "--image", folder / "apple.png"]
+    not_image = ["--not-image", f"0.25*{folder / 'car.png'}"]
+    status, out, _ = run(capsys, folder, *arguments, *not_image, "-k", "4", "--above", "0.05", "--json")
     found = json.loads(out)
     index = helpers.FolderIndex(folder, *tiny)
     texts = ["a cat", ("a dog", 2), ("a bus", -0.5)]
@@ -75,8 +75,8 @@ def test_what_is_printed_is_what_the_index_finds(folder, tiny, capsys):
 
 
 def test_options_and_texts_may_come_in_any_order(folder, capsys):
-    first = run(capsys, folder, "a cat", "--picture", folder / "dog.png", "a dog")
-    assert run(capsys, "--picture", folder / "dog.png", folder, "a cat", "a dog")[1] == first[1]
+    first = run(capsys, folder, "a cat", "--image", folder / "dog.png", "a dog")
+    assert run(capsys, "--image", folder / "dog.png", folder, "a cat", "a dog")[1] == first[1]
 
 
 def test_nothing_found_is_exit_status_1(folder, capsys):
@@ -87,12 +87,12 @@ def test_nothing_found_is_exit_status_1(folder, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "give a text, a picture, or both"),
+        ([], "give a text, an image, or both"),
         (["a cat", "-k", "0"], "k is 0; it must be at least 1"),
         (["a cat", "--above", "nan"], "above is nan; it must be finite"),
         (["a cat", "--model", "tinny"], "did you mean 'tiny'?"),
         (["a cat", "--not", "a cat"], "the parts of the question cancel each other out"),
-        (["a cat", "--picture", "missing\n.png"], r"no such picture: missing\n.png"),
+        (["a cat", "--image", "missing\n.png"], r"no such image: missing\n.png"),
         (["cat " * 99], "text 0 has 101 tokens"),
         (["a cat", "--html", "missing/page.html"], "No such file or directory"),
     ],
@@ -151,13 +151,13 @@ def test_the_page_needs_nothing_else_and_escapes_all(folder, tmp_path, capsys):
     written = (tmp_path / "page.html").read_text(encoding="utf-8")
     read = Reader(written)
     assert {tag for tag, _ in read.elements} == set("html meta title style h1 p ol li a img br b".split())
-    pictures = [attributes for tag, attributes in read.elements if tag == "img"]
-    assert len(pictures) == 3
-    for picture in pictures:
-        kind, content = picture["src"].split(",")
+    images = [attributes for tag, attributes in read.elements if tag == "img"]
+    assert len(images) == 3
+    for image in images:
+        kind, content = image["src"].split(",")
         assert kind == "data:image/jpeg;base64"
         assert max(Image.open(io.BytesIO(base64.b64decode(content))).size) == 256
-        assert picture.keys() == {"alt", "src"}
+        assert image.keys() == {"alt", "src"}
     links = [attributes["href"] for tag, attributes in read.elements if tag == "a"]
     assert (folder / NASTY).as_uri() in links
     assert all(link.startswith("file:///") for link in links)
@@ -167,11 +167,11 @@ def test_the_page_needs_nothing_else_and_escapes_all(folder, tmp_path, capsys):
     assert "prefers-color-scheme: dark" in written
 
 
-def test_a_picture_that_is_gone_keeps_its_place_on_the_page(tmp_path):
+def test_a_image_that_is_gone_keeps_its_place_on_the_page(tmp_path):
     written = page("a cat", "tiny", [Match(tmp_path / "gone.png", 0.5)], [])
-    assert "no such picture: " in written
+    assert "no such image: " in written
     assert "<b>0.500</b>" in written
-    assert "No picture was found." in page("a cat", "tiny", [], [])
+    assert "No image was found." in page("a cat", "tiny", [], [])
 
 
 def photographs(folder, count):
@@ -185,15 +185,15 @@ def test_an_embedded_model_says_that_it_knows_no_photographs(folder, model, caps
     assert "photographs" not in run(capsys, folder, "a cat", "--model", model)[2]
     photographs(folder, 7)  # beside six drawings
     err = run(capsys, folder, "a cat", "--model", model)[2]
-    assert err.endswith(f"most pictures here look like photographs, and {model} knows none: try --model ViT-B/32\n")
+    assert err.endswith(f"most images here look like photographs, and {model} knows none: try --model ViT-B/32\n")
 
 
 def test_another_model_is_not_said_to_know_no_photographs(tmp_path, tiny, capsys):
     torch = pytest.importorskip("torch")
     torch.save(tiny[0].state_dict(), tmp_path / "own.pt")
-    (tmp_path / "pictures").mkdir()
-    run_ = run(capsys, photographs(tmp_path / "pictures", 2), "a cat", "--model", tmp_path / "own.pt")
-    assert (run_[0], run_[2]) == (0, f"{tmp_path / 'own.pt'}, 2 pictures: a cat\n")
+    (tmp_path / "images").mkdir()
+    run_ = run(capsys, photographs(tmp_path / "images", 2), "a cat", "--model", tmp_path / "own.pt")
+    assert (run_[0], run_[2]) == (0, f"{tmp_path / 'own.pt'}, 2 images: a cat\n")
 
 
 @pytest.mark.parametrize("quality", [None, 40, 75, 90])
@@ -228,12 +228,12 @@ def test_what_a_folder_holds_is_told_by_its_majority(tmp_path):
 @pytest.mark.skipif(not HEIF, reason="needs pillow-heif, a plugin of Pillow")
 def test_heic_is_read_where_its_plugin_is_installed(folder, tmp_path, capsys):
     helpers.open_image(IMAGES / "boat.png").save(folder / "boat.heic", quality=90)
-    _, out, _ = run(capsys, folder, "--picture", IMAGES / "boat.png", "-k", "1")
+    _, out, _ = run(capsys, folder, "--image", IMAGES / "boat.png", "-k", "1")
     assert out.endswith("boat.heic\n")
 
 
 @pytest.mark.parametrize("suffix", PLUGINS)
-def test_a_missing_plugin_is_named_and_its_pictures_are_tried_again(suffix, folder, tiny, monkeypatch):
+def test_a_missing_plugin_is_named_and_its_images_are_tried_again(suffix, folder, tiny, monkeypatch):
     """A file that Pillow can't tell stands for one whose plugin is missing; once it is there, the file is read."""
     file = folder / f"phone{suffix}"
     file.write_bytes(b"\0\0\0\x18ftypheic")
@@ -248,11 +248,11 @@ def test_a_missing_plugin_is_named_and_its_pictures_are_tried_again(suffix, fold
     monkeypatch.setattr(Image, "open", lambda source: opened(IMAGES / "boat.png" if source == file else source))
     assert index.update().encoded == 1
     assert file.stat() == stamp
-    assert index.search(picture=IMAGES / "boat.png", k=1)[0].path == file
+    assert index.search(image=IMAGES / "boat.png", k=1)[0].path == file
 
 
 def test_a_damaged_file_of_a_known_format_is_no_matter_of_plugins(tmp_path, monkeypatch):
     (tmp_path / "x.heic").write_bytes(b"half of it")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
-    with pytest.raises(helpers.ImageError, match="can't be read as a picture: cannot identify"):
+    with pytest.raises(helpers.ImageError, match="can't be read as an image: cannot identify"):
         helpers.open_image(tmp_path / "x.heic")

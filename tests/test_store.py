@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from helpers.store import FeatureStore
+from helpers.index.store import FeatureStore
 
 MADE_BY = {"model": "none"}
 BATCHES = [(3, [0, 1, 2, 1]), (0, [1]), (2, [3, 4]), (1, [5])]  # new rows, and which row each file has

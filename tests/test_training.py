@@ -30,7 +30,7 @@ def one_thread():
 
 
 @pytest.fixture(scope="module")
-def few_pictures():
+def few_images():
     """120 silhouettes of six names, each name with a random place in the text space."""
     torch.manual_seed(0)
     pixels = np.stack([scenes.draw_scene((shape, seed)) for shape in SHAPES for seed in range(20)])
@@ -38,7 +38,7 @@ def few_pictures():
     phrases = torch.nn.functional.normalize(
         torch.randn(len(SHAPES) * (1 + len(scenes.COLOURS)), train.EMBEDDING), dim=1
     )
-    return train.Pictures(
+    return train.Images(
         pixels={train.SMALL: pixels, train.LARGE: pixels},
         row=np.arange(n),
         name=torch.arange(len(SHAPES)).repeat_interleave(20),
@@ -58,18 +58,18 @@ def few_pictures():
     )
 
 
-def test_training_from_nothing_lowers_the_loss(few_pictures):
-    trainer = train.Trainer(few_pictures, batch=24, peak=1e-3, warm_up=120)
+def test_training_from_nothing_lowers_the_loss(few_images):
+    trainer = train.Trainer(few_images, batch=24, peak=1e-3, warm_up=120)
     losses = [trainer.step(0.0) for _ in range(40)]
     assert np.mean(losses[-8:]) < 0.8 * np.mean(losses[:8])
 
 
 @pytest.mark.parametrize("kind", [train.Trainer, train_vit.Student])
-def test_a_saved_state_goes_on_as_if_it_had_not_stopped(few_pictures, tmp_path, kind):
-    first = kind(few_pictures, batch=8, warm_up=1)
+def test_a_saved_state_goes_on_as_if_it_had_not_stopped(few_images, tmp_path, kind):
+    first = kind(few_images, batch=8, warm_up=1)
     first.step(0.0)
     first.save(tmp_path / "state.pt")
-    second = kind(few_pictures, batch=8, warm_up=1)
+    second = kind(few_images, batch=8, warm_up=1)
     second.load(tmp_path / "state.pt")
     losses = []
     for trainer in (first, second):
@@ -132,8 +132,8 @@ def test_the_teacher_says_of_each_patch_what_its_layers_say_there():
         assert torch.equal(one[:, 0], whole[[0, 1], [37, 4]])
 
 
-def test_the_vit_learns_to_copy_the_rows(few_pictures):
-    student = train_vit.Student(few_pictures, batch=24, warm_up=120)
+def test_the_vit_learns_to_copy_the_rows(few_images):
+    student = train_vit.Student(few_images, batch=24, warm_up=120)
     distances = []
     for _ in range(30):
         student.step(0.0)
@@ -141,10 +141,10 @@ def test_the_vit_learns_to_copy_the_rows(few_pictures):
     assert np.mean(distances[-5:]) < 0.8 * distances[0]
 
 
-def test_the_vit_is_kept_without_its_text_side(few_pictures, tmp_path, monkeypatch):
-    student = train_vit.Student(few_pictures, batch=8)
+def test_the_vit_is_kept_without_its_text_side(few_images, tmp_path, monkeypatch):
+    student = train_vit.Student(few_images, batch=8)
     student.save(tmp_path / "vit-state.pt")
-    monkeypatch.setattr(train_vit.Student, "from_folder", lambda _: (train_vit.Student(few_pictures), few_pictures))
+    monkeypatch.setattr(train_vit.Student, "from_folder", lambda _: (train_vit.Student(few_images), few_images))
     train_vit.export(tmp_path)
     kept = torch.load(tmp_path / "tiny-vit.pt", weights_only=True)
     assert {name.split(".")[0] for name in kept} == {"visual", "logit_scale"}
@@ -153,8 +153,8 @@ def test_the_vit_is_kept_without_its_text_side(few_pictures, tmp_path, monkeypat
     assert torch.equal(joined.model.visual.conv1.weight, student.average.conv1.weight.half().float())
 
 
-def test_growing_pictures_keeps_the_weights_and_stretches_the_positions(few_pictures):
-    trainer = train.Trainer(few_pictures, batch=8)
+def test_growing_images_keeps_the_weights_and_stretches_the_positions(few_images):
+    trainer = train.Trainer(few_images, batch=8)
     trainer.step(0.0)
     before = trainer.visual.conv1.weight.clone()
     trainer.set_size(train.LARGE)
@@ -184,7 +184,7 @@ def test_a_silhouette_gets_the_colour_that_its_caption_says():
     assert right.float().mean() > 0.9  # an erased rectangle may lie over the centre
 
 
-def test_bending_moves_half_of_the_pictures_by_some_pixels_and_smoothly():
+def test_bending_moves_half_of_the_images_by_some_pixels_and_smoothly():
     torch.manual_seed(0)
     moved = augment.bend(400, 64)
     still = (moved == 0).flatten(1).all(1)
@@ -196,25 +196,25 @@ def test_bending_moves_half_of_the_pictures_by_some_pixels_and_smoothly():
 def test_mixed_colours_stay_colours_and_keep_grays_near_gray():
     torch.manual_seed(0)
     alpha = torch.rand(200, 1, 4, 4)
-    pictures = torch.cat([torch.rand(200, 3, 4, 4) * alpha, alpha], dim=1)
-    mixed = augment.mix_colours(pictures)
+    images = torch.cat([torch.rand(200, 3, 4, 4) * alpha, alpha], dim=1)
+    mixed = augment.mix_colours(images)
     assert (mixed[:, :3] >= 0).all()
     assert (mixed[:, :3] <= alpha).all()
     torch.testing.assert_close(mixed[:, 3:], alpha)
-    changed = (mixed != pictures).flatten(1).any(1).float().mean()
+    changed = (mixed != images).flatten(1).any(1).float().mean()
     assert 0.4 < changed < 0.6
-    assert (mixed - pictures).abs().mean() < 0.1
+    assert (mixed - images).abs().mean() < 0.1
 
 
 def test_an_erased_rectangle_is_empty_and_the_rest_is_as_it_was():
     torch.manual_seed(0)
-    pictures = torch.ones(400, 4, 50, 50)
-    rest = augment.erase(pictures, share=1.0)
+    images = torch.ones(400, 4, 50, 50)
+    rest = augment.erase(images, share=1.0)
     assert set(rest.unique().tolist()) == {0.0, 1.0}
     rows, columns = (rest[:, 0] == 0).any(2).sum(1), (rest[:, 0] == 0).any(1).sum(1)
     torch.testing.assert_close((rest[:, 0] == 0).sum((1, 2)), rows * columns)
     assert max(rows.max(), columns.max()) <= 26
-    untouched = (augment.erase(pictures) == 1).flatten(1).all(1).float().mean()
+    untouched = (augment.erase(images) == 1).flatten(1).all(1).float().mean()
     assert 0.65 < untouched < 0.85
 
 
@@ -268,7 +268,7 @@ def test_every_other_doodle_is_filled_and_an_unknown_thing_left_out(tmp_path):
         assert pixels[56, 2, 3] == 0
 
 
-def test_doodles_make_a_thing_count_twice_and_do_not_outweigh_its_other_pictures():
+def test_doodles_make_a_thing_count_twice_and_do_not_outweigh_its_other_images():
     rows = [("cat", "noto", "colour")] * 15 + [("cat", "quick-draw", "colour")] * 100
     rows += [("ghost", "noto", "colour")] * 3 + [("flag france", "noto", "colour")]
     rows += [("chair", "quick-draw", "mono"), ("sofa", "tabler", "mono")]
@@ -280,11 +280,11 @@ def test_doodles_make_a_thing_count_twice_and_do_not_outweigh_its_other_pictures
     assert doodles / cat == pytest.approx(0.5)
 
 
-def test_the_texts_are_aligned_with_plain_pictures_that_are_no_doodles(few_pictures):
-    place = torch.arange(len(few_pictures.row))
-    pictures = dataclasses.replace(few_pictures, mono=place >= 50, doodle=place < 30)
-    seen = train_text.see_pictures(train.Trainer(pictures, batch=24), batches=0)
-    assert seen["name"].tolist() == few_pictures.name[30:50].tolist()
+def test_the_texts_are_aligned_with_plain_images_that_are_no_doodles(few_images):
+    place = torch.arange(len(few_images.row))
+    images = dataclasses.replace(few_images, mono=place >= 50, doodle=place < 30)
+    seen = train_text.see_images(train.Trainer(images, batch=24), batches=0)
+    assert seen["name"].tolist() == few_images.name[30:50].tolist()
     assert torch.allclose(seen["features"].norm(dim=1), torch.ones(20))
 
 
@@ -299,14 +299,14 @@ def test_the_cut_context_gives_the_features_of_clip():
     assert (full * cut).sum(1).min() > 0.999  # bfloat16 beside float32
 
 
-def test_a_word_without_pictures_moves_with_the_name_that_it_means():
-    names, pictures = torch.eye(6)[:2], torch.eye(6)[4:]
+def test_a_word_without_images_moves_with_the_name_that_it_means():
+    names, images = torch.eye(6)[:2], torch.eye(6)[4:]
     word = torch.nn.functional.normalize(torch.tensor([[0.9, 0.1, 0.4, 0.0, 0.0, 0.0]]), dim=1)
-    moved = train_text.move(word, names, pictures, torch.ones(2))
-    wanted = torch.nn.functional.normalize(word + pictures[:1], dim=1)
+    moved = train_text.move(word, names, images, torch.ones(2))
+    wanted = torch.nn.functional.normalize(word + images[:1], dim=1)
     torch.testing.assert_close(moved, wanted)
-    heavier = train_text.move(names.mean(0, keepdim=True), names, pictures, torch.tensor([1.0, 3.0]))
-    assert (heavier @ pictures.T)[0, 1] == pytest.approx(3 * (heavier @ pictures.T)[0, 0].item())
+    heavier = train_text.move(names.mean(0, keepdim=True), names, images, torch.tensor([1.0, 3.0]))
+    assert (heavier @ images.T)[0, 1] == pytest.approx(3 * (heavier @ images.T)[0, 0].item())
 
 
 def test_words_start_as_near_to_each_other_as_the_teacher_says():

@@ -14,10 +14,10 @@ from clip.model import CLIP
 from PIL import Image
 
 import helpers
-from helpers.checkpoint import weights_sha256
-from helpers.contrast import add_gradients
-from helpers.tokens import tokenize
-from helpers.trainer import Settings
+from helpers._checkpoint import weights_sha256
+from helpers.finetune.loss import add_gradients
+from helpers.finetune.trainer import Settings
+from helpers.tokenizer import tokenize
 
 COLOURS = ("red", "green", "blue", "yellow")
 PREPROCESS = _transform(32)
@@ -185,8 +185,8 @@ def test_the_rate_rises_then_falls():
     assert rates[-1] < 1e-6
 
 
-def test_captions_of_one_picture_are_no_wrong_answers_to_each_other(pairs):
-    """Two captions of each picture: the loss of guessing counts only other pictures' candidates."""
+def test_captions_of_one_image_are_no_wrong_answers_to_each_other(pairs):
+    """Two captions of each image: the loss of guessing counts only other images' candidates."""
     (red, _), (green, _) = pairs[0], pairs[3]
     twice = [(red, "red"), (red, "a square"), (green, "green"), (green, "a lawn")]
     assert tune(small(), twice).measures[-1].chance == pytest.approx(math.log(3))
@@ -194,15 +194,15 @@ def test_captions_of_one_picture_are_no_wrong_answers_to_each_other(pairs):
     assert tune(small(), equal).measures[-1].chance == pytest.approx(math.log(4))
 
 
-def test_unreadable_pictures_are_listed_and_left_out(tmp_path, pairs):
-    (tmp_path / "broken.png").write_bytes(b"no picture")
+def test_unreadable_images_are_listed_and_left_out(tmp_path, pairs):
+    (tmp_path / "broken.png").write_bytes(b"no image")
     bad = [(tmp_path / "broken.png", "a broken square"), (tmp_path / "gone.png", "a red square")]
-    with pytest.warns(UserWarning, match=r"2 pictures were left out: .*(broken|gone)\.png.*; .*(broken|gone)\.png"):
+    with pytest.warns(UserWarning, match=r"2 images were left out: .*(broken|gone)\.png.*; .*(broken|gone)\.png"):
         found = tune(small(), bad + pairs, [*pairs, bad[1]], batch_size=5)
     assert len(found.unreadable) == 2
-    with pytest.raises(ValueError, match=r"nothing was learned in 8 steps: .*broken\.png.*no such picture: .*gone"):
+    with pytest.raises(ValueError, match=r"nothing was learned in 8 steps: .*broken\.png.*no such image: .*gone"):
         tune(small(), bad)
-    with pytest.raises(helpers.ImageError, match=r"no held-out picture can be read: .*broken\.png"):
+    with pytest.raises(helpers.ImageError, match=r"no held-out image can be read: .*broken\.png"):
         tune(small(), pairs, bad)
 
 
@@ -217,7 +217,7 @@ def test_the_saved_model_is_what_load_takes(tmp_path, pairs):
 
 
 def train(folder, place, kill_at=None):
-    """Train in a process of its own, which kills itself at a picture or at a file's renaming, counted from 0."""
+    """Train in a process of its own, which kills itself at an image or at a file's renaming, counted from 0."""
 
     def dies(kind, function):
         count = iter(range(1000))
@@ -240,17 +240,17 @@ def train(folder, place, kill_at=None):
         "learning_rate": 1e-3,
         "folder": place,
     }
-    helpers.fine_tune(small(), dies("picture", PREPROCESS), pairs, held_out, **options, progress=False)
+    helpers.fine_tune(small(), dies("image", PREPROCESS), pairs, held_out, **options, progress=False)
 
 
-@pytest.mark.filterwarnings("ignore:1 pictures were left out")
+@pytest.mark.filterwarnings("ignore:1 images were left out")
 def test_killed_and_resumed_the_training_ends_with_the_same_bits(tmp_path, processes):
     """KILLS=10 kills more often."""
     patches(tmp_path)
     patches(tmp_path, 2, seed=1)
     numbers, killed = random.Random(0), 0
     for kill in range(KILLS):
-        kill_at = ("picture", numbers.randrange(9, 40)) if kill % 3 else ("file", numbers.randrange(1, 4))
+        kill_at = ("image", numbers.randrange(9, 40)) if kill % 3 else ("file", numbers.randrange(1, 4))
         process = processes.Process(target=train, args=(tmp_path, tmp_path / "killed", kill_at))
         process.start()
         process.join()
@@ -283,13 +283,13 @@ def assert_equal(one, other):
         assert repr(one) == repr(other)
 
 
-@pytest.mark.filterwarnings("ignore:1 pictures were left out")
+@pytest.mark.filterwarnings("ignore:1 images were left out")
 def test_a_finished_training_is_only_read_again(tmp_path, pairs):
     first, second = small(), small()
     pairs.append((tmp_path / "gone.png", "a red square"))
     found = tune(first, pairs, pairs, folder=tmp_path / "run")
     again = helpers.fine_tune(
-        second, lambda picture: pytest.fail("opened"), pairs, pairs, 8, every=4, folder=tmp_path / "run"
+        second, lambda image: pytest.fail("opened"), pairs, pairs, 8, every=4, folder=tmp_path / "run"
     )
     assert len(found.unreadable) == 1
     assert_equal([*vars(found).values()], [*vars(again).values()])
@@ -322,8 +322,8 @@ def test_what_diverges_ends_with_the_best_weights(tmp_path, pairs):
     assert not differ(before, state(model))
     assert not differ(before, state(helpers.load(tmp_path / "run" / "best.pt", device="cpu")[0]))
 
-    def broken(picture):
-        return PREPROCESS(picture) * math.nan
+    def broken(image):
+        return PREPROCESS(image) * math.nan
 
     with pytest.raises(FloatingPointError, match=r"step 1: the loss is nan, and the length of its gradient nan\."):
         helpers.fine_tune(small(), broken, pairs, steps=2, progress=False)
@@ -335,10 +335,10 @@ def test_an_interrupted_training_leaves_the_best_weights(pairs):
     model = small()
     before, opened = state(model), iter(range(1000))
 
-    def interrupted(picture):
+    def interrupted(image):
         if next(opened) == 60:
             raise KeyboardInterrupt
-        return PREPROCESS(picture)
+        return PREPROCESS(image)
 
     with pytest.raises(KeyboardInterrupt):
         helpers.fine_tune(model, interrupted, pairs, pairs, steps=50, every=50, progress=False)
@@ -373,7 +373,7 @@ def test_a_training_that_cant_work_is_refused_before_it_starts(options, message)
 
 
 def test_what_is_no_pair_is_named():
-    with pytest.raises(TypeError, match=r"pair 1 is 'b.png'; it must be \(picture, text\)"):
+    with pytest.raises(TypeError, match=r"pair 1 is 'b.png'; it must be \(image, text\)"):
         tune(small(), [("a.png", "a cat"), "b.png"])
     with pytest.raises(TypeError, match=r"held-out pair 0 is \('a cat', \w*Path\('a.png'\)\)"):
         tune(small(), [("a.png", "a cat"), ("b.png", "a dog")], [("a cat", Path("a.png"))])
@@ -391,16 +391,16 @@ def test_long_texts_are_cut_on_demand(pairs):
 def test_mixed_weights_lie_on_the_way_from_old_to_new():
     old, new = small(0, (1, 1, 1, 1)), small(1, (1, 1, 1, 1)).half()
     before = state(old), state(new)
-    mixed = helpers.mix_weights(old, new, 0.25)
+    mixed = helpers.interpolate_weights(old, new, 0.25)
     assert {weight.dtype for weight in mixed.parameters()} == {torch.float32}
     for name, weight in mixed.named_parameters():
         expected = 0.75 * before[0][name].double() + 0.25 * before[1][name].double()
         assert (weight.detach() - expected).abs().max() < 1e-6, name
-    assert not differ(state(helpers.mix_weights(old, new, 0)), before[0])
-    assert not differ(state(helpers.mix_weights(old, new, 1)), state(new.float()))
+    assert not differ(state(helpers.interpolate_weights(old, new, 0)), before[0])
+    assert not differ(state(helpers.interpolate_weights(old, new, 1)), state(new.float()))
     assert not differ(before[0], state(old))
     assert weights_sha256(mixed) not in (weights_sha256(old), weights_sha256(new))
     with pytest.raises(ValueError, match=r"share is 1.5; it must be between 0, the old weights, and 1, the new"):
-        helpers.mix_weights(old, new, 1.5)
+        helpers.interpolate_weights(old, new, 1.5)
     with pytest.raises(ValueError, match=r"the two models are of different architectures"):
-        helpers.mix_weights(old, small(), 0.5)
+        helpers.interpolate_weights(old, small(), 0.5)

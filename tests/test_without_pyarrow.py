@@ -1,4 +1,4 @@
-"""Without pyarrow, all works but `helpers.scale`, which says what it needs."""
+"""Without pyarrow, all works but `helpers.shards`, which says what it needs."""
 
 import sys
 
@@ -10,21 +10,21 @@ from helpers.__main__ import main
 @pytest.fixture(autouse=True)
 def _no_pyarrow(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    for name in [name for name in sys.modules if name.startswith("helpers.scale")]:
+    for name in [name for name in sys.modules if name.startswith("helpers.shards")]:
         monkeypatch.delitem(sys.modules, name)
 
 
 def test_the_package_says_what_to_install():
-    with pytest.raises(ModuleNotFoundError, match="^helpers.scale writes Parquet files: pip install pyarrow$"):
-        import helpers.scale  # noqa: F401
+    with pytest.raises(ModuleNotFoundError, match="^helpers.shards writes Parquet files: pip install pyarrow$"):
+        import helpers.shards  # noqa: F401
 
 
 def test_the_command_says_it_in_one_line(capsys):
     assert main(["encode", "manifest.csv", "out"]) == 1
-    assert capsys.readouterr() == ("", "helpers.scale writes Parquet files: pip install pyarrow\n")
+    assert capsys.readouterr() == ("", "helpers.shards writes Parquet files: pip install pyarrow\n")
 
 
 @pytest.mark.parametrize(("arguments", "code"), [([], 0), (["--help"], 0), (["encoed"], 2)])
 def test_the_commands_are_listed(arguments, code, capsys):
     assert main(arguments) == code
-    assert "  encode   the pictures of a manifest into Parquet files\n" in capsys.readouterr().out
+    assert "  encode   the images of a manifest into Parquet files\n" in capsys.readouterr().out

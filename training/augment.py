@@ -1,4 +1,4 @@
-"""Make each training picture new: colours, grounds, places, shapes, outlines and neighbours, a batch at a time."""
+"""Make each training image new: colours, grounds, places, shapes, outlines and neighbours, a batch at a time."""
 
 from dataclasses import dataclass
 
@@ -18,10 +18,10 @@ def half_precision() -> torch.autocast:
 
 @dataclass
 class Batch:
-    """Augmented pictures and what is known of them; -1 stands for no named colour, no neighbour.
+    """Augmented images and what is known of them; -1 stands for no named colour, no neighbour.
 
     ``images``: (n, 3, size, size), normalized. ``colour``, ``ground``: (n,) index of the named colour.
-    ``neighbour``: (n,) index within the batch of the drawing beside it. Where ``equal``, both share the picture.
+    ``neighbour``: (n,) index within the batch of the drawing beside it. Where ``equal``, both share the image.
     """
 
     images: torch.Tensor
@@ -64,7 +64,7 @@ def keep_contrast(ink: torch.Tensor, ground: torch.Tensor, ground_name: torch.Te
 
 
 def place(n: int, flip: torch.Tensor, full: torch.Tensor) -> torch.Tensor:
-    """Choose the affine maps (n, 2, 3) that turn, scale, squeeze, shift and, where ``flip``, mirror pictures."""
+    """Choose the affine maps (n, 2, 3) that turn, scale, squeeze, shift and, where ``flip``, mirror images."""
     angle = torch.randn(n) * torch.where(torch.rand(n) < 0.15, 0.5, 0.1)
     scale = 0.78 * torch.exp(torch.rand(n) * torch.where(full, 0.3, 0.75))
     squeeze = torch.exp(torch.randn(n) * 0.06)
@@ -95,55 +95,55 @@ def place_pairs(maps: torch.Tensor, equal: torch.Tensor) -> torch.Tensor:
     return neighbours
 
 
-def draw_outlines(pictures: torch.Tensor) -> torch.Tensor:
-    """Redraw pictures (n, 4, size, size), premultiplied, as flat fills with dark edges; some fills fade to white."""
-    n = len(pictures)
+def draw_outlines(images: torch.Tensor) -> torch.Tensor:
+    """Redraw images (n, 4, size, size), premultiplied, as flat fills with dark edges; some fills fade to white."""
+    n = len(images)
     levels = torch.randint(2, 6, (n, 1, 1, 1)).float()
     fade = torch.rand(n, 1, 1, 1) * (torch.rand(n, 1, 1, 1) < 0.5)
-    edge = (functional.max_pool2d(pictures, 3, 1, 1) + functional.max_pool2d(-pictures, 3, 1, 1)).amax(1, keepdim=True)
+    edge = (functional.max_pool2d(images, 3, 1, 1) + functional.max_pool2d(-images, 3, 1, 1)).amax(1, keepdim=True)
     line = ((edge - 0.15 - 0.15 * torch.rand(n, 1, 1, 1)) * 5).clamp(0, 1)
-    colour, alpha = pictures[:, :3], pictures[:, 3:]
+    colour, alpha = images[:, :3], images[:, 3:]
     flat = torch.where(torch.rand(n, 1, 1, 1) < 0.5, (colour * levels).round() / levels, colour)
     flat = flat + fade * (alpha - flat)
     return torch.cat([flat * (1 - line), torch.maximum(alpha, line)], dim=1)
 
 
 def bend(n: int, size: int) -> torch.Tensor:
-    """Choose displacements (n, size, size, 2) that bend half of the pictures, as if another hand had drawn them."""
+    """Choose displacements (n, size, size, 2) that bend half of the images, as if another hand had drawn them."""
     amount = 0.07 * (torch.rand(n, 1, 1, 1) < 0.5)
     coarse = amount * torch.randn(n, 2, 4, 4)
     return functional.interpolate(coarse, size=(size, size), mode="bicubic", align_corners=True).permute(0, 2, 3, 1)
 
 
-def mix_colours(pictures: torch.Tensor, share: float = 0.5, spread: float = 0.1) -> torch.Tensor:
-    """Mix the colour channels of a ``share`` of pictures (n, 4, size, size), premultiplied, to other hues."""
-    mixed = torch.rand(len(pictures), 1, 1) < share
-    matrix = torch.eye(3) + spread * mixed * torch.randn(len(pictures), 3, 3)
-    colour = torch.einsum("nij,njhw->nihw", matrix, pictures[:, :3])
-    return torch.cat([torch.minimum(colour.clamp(min=0), pictures[:, 3:]), pictures[:, 3:]], dim=1)
+def mix_colours(images: torch.Tensor, share: float = 0.5, spread: float = 0.1) -> torch.Tensor:
+    """Mix the colour channels of a ``share`` of images (n, 4, size, size), premultiplied, to other hues."""
+    mixed = torch.rand(len(images), 1, 1) < share
+    matrix = torch.eye(3) + spread * mixed * torch.randn(len(images), 3, 3)
+    colour = torch.einsum("nij,njhw->nihw", matrix, images[:, :3])
+    return torch.cat([torch.minimum(colour.clamp(min=0), images[:, 3:]), images[:, 3:]], dim=1)
 
 
-def erase(pictures: torch.Tensor, share: float = 0.25) -> torch.Tensor:
-    """Empty a rectangle, a fifth to half as wide and high, of a ``share`` of pictures (n, 4, size, size)."""
-    n, places = len(pictures), torch.linspace(0, 1, pictures.shape[-1]).view(1, 1, -1)
+def erase(images: torch.Tensor, share: float = 0.25) -> torch.Tensor:
+    """Empty a rectangle, a fifth to half as wide and high, of a ``share`` of images (n, 4, size, size)."""
+    n, places = len(images), torch.linspace(0, 1, images.shape[-1]).view(1, 1, -1)
     length = (0.2 + 0.3 * torch.rand(n, 2, 1)) * (torch.rand(n, 1, 1) < share)
     inside = (places - torch.rand(n, 2, 1)).abs() < length / 2
-    return pictures * ~(inside[:, 0, None, :, None] & inside[:, 1, None, None, :])
+    return images * ~(inside[:, 0, None, :, None] & inside[:, 1, None, None, :])
 
 
-def augment(pictures: torch.Tensor, mono: torch.Tensor, full: torch.Tensor, flip: torch.Tensor, size: int,
+def augment(images: torch.Tensor, mono: torch.Tensor, full: torch.Tensor, flip: torch.Tensor, size: int,
             colours: torch.Tensor, pairs: float = 0.17, white: float = 0.5) -> Batch:  # fmt: skip
     """Augment a batch.
 
     Args:
-        pictures: ``(n, side, side, 4)`` bytes, RGBA.
+        images: ``(n, side, side, 4)`` bytes, RGBA.
         mono, full, flip: ``(n,)`` whether each is a silhouette to colour, fills its frame, may be mirrored.
         size: the side of the result.
         colours: ``(colours, 3)`` the named colours, each in [0, 1].
-        pairs, white: the share of pictures with a neighbour, and of white grounds.
+        pairs, white: the share of images with a neighbour, and of white grounds.
     """
-    n = len(pictures)
-    x = pictures.permute(0, 3, 1, 2).float().div_(255)
+    n = len(images)
+    x = images.permute(0, 3, 1, 2).float().div_(255)
     ink, ink_name, ground, ground_name = choose_colours(n, colours, white)
     ink_name[~mono] = -1
     keep_contrast(ink, ground, ground_name, mono)
@@ -172,6 +172,6 @@ def augment(pictures: torch.Tensor, mono: torch.Tensor, full: torch.Tensor, flip
     ramp = torch.linspace(-0.5, 0.5, size)
     slope = 0.5 * torch.randn(n, 2, 1, 1) * (torch.rand(n, 1, 1, 1) < 0.2)
     backdrop = ground.view(n, 3, 1, 1) + (slope[:, :1] * ramp.view(1, 1, 1, -1) + slope[:, 1:] * ramp.view(1, 1, -1, 1))
-    images = y[:, :3] + (1 - y[:, 3:]) * backdrop.clamp_(0, 1)
+    composed = y[:, :3] + (1 - y[:, 3:]) * backdrop.clamp_(0, 1)
     gain, offset = 1 + 0.05 * torch.randn(n, 3, 1, 1), 0.03 * torch.randn(n, 1, 1, 1)
-    return Batch((images * gain + offset - MEAN) / STD, ink_name, ground_name, neighbour, equal)
+    return Batch((composed * gain + offset - MEAN) / STD, ink_name, ground_name, neighbour, equal)

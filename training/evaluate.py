@@ -1,7 +1,7 @@
 """Measure a checkpoint: one command, the same figures each time.
 
 Run ``python -m training.evaluate CHECKPOINT``, a file or the name of an embedded model. OpenMoji, which no stage of the
-training sees, gives most pictures; the rest are drawn anew or lie in ``images/``. Prints a Markdown table and then the
+training sees, gives most images; the rest are drawn anew or lie in ``images/``. Prints a Markdown table and then the
 figures as one line of JSON.
 """
 
@@ -55,7 +55,7 @@ OPENMOJI_NAMES = {
     "car": "automobile", "book": "open book", "lamp": "light bulb", "clock": "mantelpiece clock",
     "ball": "soccer ball", "heart": "red heart",
 }  # fmt: skip
-# words that most likely no training picture is named by (those that one is are left out): one of the nouns above
+# words that most likely no training image is named by (those that one is are left out): one of the nouns above
 SYNONYMS = (
     "kitten=cat, kitty=cat, puppy=dog, hound=dog, pony=horse, stallion=horse, hog=pig, bunny=rabbit, hare=rabbit, "
     "rodent=mouse, ape=monkey, serpent=snake, toad=frog, tortoise=turtle, arachnid=spider, bumblebee=bee, "
@@ -83,9 +83,9 @@ class Checkpoint:
         self.model, self.preprocess = helpers.load(path, device="cpu")
 
     @torch.no_grad()
-    def images(self, pictures: list[Image.Image]) -> np.ndarray:
-        """Encode pictures: ``(n, d)``."""
-        batches = [pictures[i : i + 128] for i in range(0, len(pictures), 128)]
+    def images(self, images: list[Image.Image]) -> np.ndarray:
+        """Encode images: ``(n, d)``."""
+        batches = [images[i : i + 128] for i in range(0, len(images), 128)]
         features = [self.model.encode_image(torch.stack([self.preprocess(p) for p in batch])) for batch in batches]
         return torch.nn.functional.normalize(torch.cat(features), dim=1).numpy()
 
@@ -97,9 +97,9 @@ class Checkpoint:
 
 
 def on_white(pixels: np.ndarray) -> Image.Image:
-    """Lay an RGBA picture on white."""
-    picture = Image.fromarray(pixels)
-    return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+    """Lay an RGBA image on white."""
+    image = Image.fromarray(pixels)
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
 
 
 def hits(similarity: np.ndarray, right: np.ndarray, k: int = 1) -> float:
@@ -107,10 +107,10 @@ def hits(similarity: np.ndarray, right: np.ndarray, k: int = 1) -> float:
     return float((np.argsort(-similarity, axis=1, kind="stable")[:, :k] == right[:, None]).any(axis=1).mean())
 
 
-def evaluate_names(checkpoint: Checkpoint, pictures: list, names: list[str]) -> dict:
+def evaluate_names(checkpoint: Checkpoint, images: list, names: list[str]) -> dict:
     """Top-1 and top-5 over all shared names, retrieval among 1,000 of them, and the cosines' spread."""
-    images, texts = checkpoint.images(pictures), checkpoint.texts([f"a picture of {name}" for name in names])
-    similarity, right = images @ texts.T, np.arange(len(names))
+    features, texts = checkpoint.images(images), checkpoint.texts([f"a picture of {name}" for name in names])
+    similarity, right = features @ texts.T, np.arange(len(names))
     wrong = similarity[~np.eye(len(names), dtype=bool)]
     some = np.sort(np.random.default_rng(0).permutation(len(names))[:1000])
     part = similarity[np.ix_(some, some)]
@@ -132,7 +132,7 @@ def evaluate_names(checkpoint: Checkpoint, pictures: list, names: list[str]) -> 
 
 
 def evaluate_nouns(checkpoint: Checkpoint, held_out: dict[str, Image.Image], trained: set[str]) -> dict:
-    """Everyday nouns among themselves, and words that no training picture was named by."""
+    """Everyday nouns among themselves, and words that no training image was named by."""
     images = checkpoint.images([held_out[OPENMOJI_NAMES.get(noun, noun)] for noun in NOUNS])
     similarity = images @ checkpoint.texts([f"a picture of a {noun}" for noun in NOUNS]).T
     unseen = dict(pair.split("=") for pair in SYNONYMS if pair.split("=")[0] not in trained)
@@ -152,11 +152,11 @@ def evaluate_drawings(checkpoint: Checkpoint, folder: Path = IMAGES) -> dict:
     with (folder / "captions.csv").open(newline="") as table:
         rows = list(csv.DictReader(table))
     names = list(dict.fromkeys(row["name"] for row in rows))
-    pictures = []
+    images = []
     for row in rows:
-        with Image.open(folder / row["file"]) as picture:
-            pictures.append(on_white(np.asarray(picture.convert("RGBA"))))
-    similarity = checkpoint.images(pictures) @ checkpoint.texts([f"a picture of a {name}" for name in names]).T
+        with Image.open(folder / row["file"]) as image:
+            images.append(on_white(np.asarray(image.convert("RGBA"))))
+    similarity = checkpoint.images(images) @ checkpoint.texts([f"a picture of a {name}" for name in names]).T
     right = np.array([names.index(row["name"]) for row in rows])
     return {"drawings": len(rows), "drawings top-1": hits(similarity, right)}
 
@@ -166,12 +166,12 @@ def evaluate_colours(checkpoint: Checkpoint, held_out: dict[str, np.ndarray]) ->
     colours, found = list(scenes.COLOURS), []
     for name in COLOURED_THINGS:
         alpha = held_out[name][..., 3:] / 255
-        pictures = []
+        images = []
         for colour in colours:
             ground = (70, 75, 80) if colour == "white" else (255, 255, 255)
             pixels = alpha * np.array(scenes.COLOURS[colour]) + (1 - alpha) * np.array(ground)
-            pictures.append(Image.fromarray(pixels.round().astype(np.uint8)))
-        similarity = checkpoint.images(pictures) @ checkpoint.texts([f"a {colour} {name}" for colour in colours]).T
+            images.append(Image.fromarray(pixels.round().astype(np.uint8)))
+        similarity = checkpoint.images(images) @ checkpoint.texts([f"a {colour} {name}" for colour in colours]).T
         found.append(hits(similarity, np.arange(len(colours))))
     return {"colours": len(colours) * len(found), "colours top-1": float(np.mean(found))}
 
@@ -179,16 +179,16 @@ def evaluate_colours(checkpoint: Checkpoint, held_out: dict[str, np.ndarray]) ->
 def evaluate_mazes(checkpoint: Checkpoint, count: int = 200) -> dict:
     """Newly drawn mazes and those of ``images/``: 'maze' among ten others, and the four texts of example.py."""
     rng = random.Random(2026)
-    pictures = [on_white(scenes.draw_scene(("maze", rng.getrandbits(40)))) for _ in range(count)]
+    images = [on_white(scenes.draw_scene(("maze", rng.getrandbits(40)))) for _ in range(count)]
     for path in sorted(IMAGES.glob("maze*.jp*g")):
-        with Image.open(path) as picture:
-            pictures.append(picture.convert("RGB"))
-    images = checkpoint.images(pictures)
-    ten = images @ checkpoint.texts(["maze", *DISTRACTORS]).T
-    four = images @ checkpoint.texts(list(SEED_QUESTION)).T
+        with Image.open(path) as image:
+            images.append(image.convert("RGB"))
+    features = checkpoint.images(images)
+    ten = features @ checkpoint.texts(["maze", *DISTRACTORS]).T
+    four = features @ checkpoint.texts(list(SEED_QUESTION)).T
     margins = four[:, 0] - four[:, 1:].max(axis=1)
     return {
-        "mazes": len(pictures),
+        "mazes": len(images),
         "mazes top-1 of eleven": hits(ten, np.zeros(len(ten), int)),
         "seed question top-1 of four": hits(four, np.zeros(len(four), int)),
         "seed question smallest margin": float(margins.min()),
@@ -197,7 +197,7 @@ def evaluate_mazes(checkpoint: Checkpoint, count: int = 200) -> dict:
 
 
 def measure_speed(checkpoint: Checkpoint, repeats: int = 30) -> dict:
-    """Milliseconds a picture on one core, the median of ``repeats``."""
+    """Milliseconds an image on one core, the median of ``repeats``."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     x, times = torch.zeros(1, 3, *[checkpoint.model.visual.input_resolution] * 2), []
@@ -207,13 +207,13 @@ def measure_speed(checkpoint: Checkpoint, repeats: int = 30) -> dict:
             checkpoint.model.encode_image(x)
             times.append(1000 * (time.perf_counter() - start))
     torch.set_num_threads(threads)
-    return {"milliseconds a picture, one core": float(np.median(times))}
+    return {"milliseconds an image, one core": float(np.median(times))}
 
 
 def evaluate(path: Path, root: Path) -> dict:
     """Give all figures of a checkpoint."""
     checkpoint = Checkpoint(path)
-    trained = {row[0] for row in json.loads((root / "pictures.json").read_text())}
+    trained = {row[0] for row in json.loads((root / "images.json").read_text())}
     rows, pixels = json.loads((root / "held_out.json").read_text()), np.load(root / "held_out.npy", mmap_mode="r")
     raw = {row[0]: pixels[i] for i, row in enumerate(rows)}
     shared = sorted(set(raw) & trained)

@@ -26,13 +26,13 @@ def list_glyphs(files: list[Path], name_of: dict[str, str]) -> dict[str, tuple[P
     return found
 
 
-def fit(picture: Image.Image) -> Image.Image:
+def fit(image: Image.Image) -> Image.Image:
     """Crop to what is drawn (the last channel tells) and lay it, as large as it fits, in the middle of a square."""
-    picture = picture.crop(picture.getchannel(picture.getbands()[-1]).getbbox() or (0, 0, 1, 1))
-    scale = (PIXELS - 2 * MARGIN) / max(picture.size)
-    picture = picture.resize([max(1, round(length * scale)) for length in picture.size], Image.Resampling.LANCZOS)
-    square = Image.new(picture.mode, (PIXELS, PIXELS))
-    square.paste(picture, ((PIXELS - picture.width) // 2, (PIXELS - picture.height) // 2))
+    image = image.crop(image.getchannel(image.getbands()[-1]).getbbox() or (0, 0, 1, 1))
+    scale = (PIXELS - 2 * MARGIN) / max(image.size)
+    image = image.resize([max(1, round(length * scale)) for length in image.size], Image.Resampling.LANCZOS)
+    square = Image.new(image.mode, (PIXELS, PIXELS))
+    square.paste(image, ((PIXELS - image.width) // 2, (PIXELS - image.height) // 2))
     return square
 
 
@@ -57,7 +57,7 @@ def draw_doodle(doodle: np.ndarray) -> np.ndarray:
 
 
 def as_silhouette(ink: np.ndarray) -> np.ndarray:
-    """Make a black picture of the ink, ``(112, 112, 4)``."""
+    """Make a black image of the ink, ``(112, 112, 4)``."""
     return np.dstack([np.zeros((*ink.shape, 3), np.uint8), ink])
 
 

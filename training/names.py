@@ -10,7 +10,7 @@ STYLE_WORDS = set(
     "outline outlined filled fill solid bold line linear duotone duo light thin rounded round sharp regular broken "
     "twotone two tone alt remix free flat color colour sm md lg xl icon svgrepo com o s button".split()
 )
-NO_PICTURES = set(
+NO_IMAGES = set(
     "user file folder text view link filter list layout page align border grid column row index media plugin token "
     "server database button window tab menu form label field cell stack layer input output node module widget "
     "archive document record option switch slider panel bar drawer sidebar terminal cursor selection line dot left "
@@ -123,7 +123,7 @@ class WordNet:
 def can_be_drawn(name: str, wordnet: WordNet) -> bool:
     """Say whether ``name``, of one to three words, names a thing and not a part of a screen."""
     words = name.split()
-    if not 1 <= len(words) <= 3 or (name not in SINGLE_WORDS and any(word in NO_PICTURES for word in words)):
+    if not 1 <= len(words) <= 3 or (name not in SINGLE_WORDS and any(word in NO_IMAGES for word in words)):
         return False
     return wordnet.is_thing(name) or (
         len(words) > 1 and wordnet.is_thing(words[-1], senses=1) and words[0] in wordnet.senses

@@ -1,7 +1,7 @@
 """Choose and name the pictograms, and draw them all once into one array.
 
-Run ``python -m training.render`` after ``get_data``. It writes ``pictures.npy`` (RGBA, 112 pixels),
-``pictures.json`` (name, set and kind of each) and the same for OpenMoji, which is only for the evaluation.
+Run ``python -m training.render`` after ``get_data``. It writes ``images.npy`` (RGBA, 112 pixels),
+``images.json`` (name, set and kind of each) and the same for OpenMoji, which is only for the evaluation.
 """
 
 import io
@@ -145,32 +145,32 @@ def draw_svg(svg: str) -> np.ndarray | None:
     import resvg_py
 
     try:
-        picture = Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=svg)))).convert("RGBA")
+        image = Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=svg)))).convert("RGBA")
     except ValueError:
         return None
     canvas = Image.new("RGBA", (PIXELS, PIXELS))
-    picture.thumbnail((PIXELS, PIXELS))
-    canvas.paste(picture, ((PIXELS - picture.width) // 2, (PIXELS - picture.height) // 2))
+    image.thumbnail((PIXELS, PIXELS))
+    canvas.paste(image, ((PIXELS - image.width) // 2, (PIXELS - image.height) // 2))
     pixels = np.asarray(canvas)
     return pixels if pixels[..., 3].mean() > 4 else None
 
 
-def save_pictures(stem: Path, rows: list[tuple], drawn: list[np.ndarray]) -> None:
-    """Write the pictures, then their description: the description's presence says that the stage is finished."""
+def save_images(stem: Path, rows: list[tuple], drawn: list[np.ndarray]) -> None:
+    """Write the images, then their description: the description's presence says that the stage is finished."""
     kept = [(row, pixels) for row, pixels in zip(rows, drawn, strict=True) if pixels is not None]
     shape = (len(kept), PIXELS, PIXELS, 4)
-    pictures = np.lib.format.open_memmap(stem.with_suffix(".npy"), mode="w+", dtype=np.uint8, shape=shape)
+    images = np.lib.format.open_memmap(stem.with_suffix(".npy"), mode="w+", dtype=np.uint8, shape=shape)
     for i, (_, pixels) in enumerate(kept):
-        pictures[i] = pixels
-    pictures.flush()
+        images[i] = pixels
+    images.flush()
     stem.with_suffix(".json").write_text(json.dumps([row[1:] for row, _ in kept]))
-    print(stem.name, len(kept), "pictures,", len({row[1] for row, _ in kept}), "names", flush=True)
+    print(stem.name, len(kept), "images,", len({row[1] for row, _ in kept}), "names", flush=True)
 
 
 def main() -> None:
     """Render what is missing."""
     root = data_folder()
-    if (root / "pictures.json").exists() and (root / "held_out.json").exists():
+    if (root / "images.json").exists() and (root / "held_out.json").exists():
         return
     names, wordnet = EmojiNames(root / "emojibase", root / "iconify"), WordNet(root / "wordnet")
     iconify, labels = root / "iconify", set(names.by_code.values())
@@ -186,7 +186,7 @@ def main() -> None:
     ]
     with Pool() as pool:
         drawn = pool.map(draw_svg, [row[0] for row in held_out], chunksize=64)
-        save_pictures(root / "held_out", held_out, drawn)
+        save_images(root / "held_out", held_out, drawn)
         drawn = pool.map(draw_svg, [row[0] for row in rows], chunksize=64)
         good = [(row, pixels) for row, pixels in zip(rows, drawn, strict=True) if pixels is not None]
         noto = {row[1]: pixels for row, pixels in good if row[2] == "noto"}
@@ -199,7 +199,7 @@ def main() -> None:
         scene_rows = scenes.list_scenes()
         drawn += pool.map(scenes.draw_scene, scene_rows, chunksize=16)
         rows += [(None, name, "drawn", scenes.kind_of(name)) for name, _ in scene_rows]
-        save_pictures(root / "pictures", rows, drawn)
+        save_images(root / "images", rows, drawn)
 
 
 if __name__ == "__main__":

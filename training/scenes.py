@@ -57,11 +57,11 @@ def maze_colours(rng: random.Random) -> tuple[tuple, tuple]:
     return ground, wall
 
 
-def centre_square(picture: Image.Image) -> Image.Image:
+def centre_square(image: Image.Image) -> Image.Image:
     """Cut the centre square out, as CLIP's preprocessing does, and shrink it."""
-    side = min(picture.size)
-    left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    return picture.crop((left, top, left + side, top + side)).resize((PIXELS, PIXELS), Image.Resampling.LANCZOS)
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    return image.crop((left, top, left + side, top + side)).resize((PIXELS, PIXELS), Image.Resampling.LANCZOS)
 
 
 def draw_maze(rng: random.Random) -> Image.Image:
@@ -71,8 +71,8 @@ def draw_maze(rng: random.Random) -> Image.Image:
     columns = rng.randint(5, 18)
     rows = max(4, round(columns * (rng.choice([1.0, 1.3, 1.5, 1.65]) if tall else rng.choice([1.0, 1.0, 0.8, 1.2]))))
     ground, wall = maze_colours(rng)
-    picture = Image.new("RGB", (width, height), ground)
-    draw = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (width, height), ground)
+    draw = ImageDraw.Draw(image)
     margin = rng.randint(-8, 24)
     top = rng.randint(30, 60) if tall and rng.random() < 0.7 else margin
     cell = min((width - 2 * margin) / columns, (height - top - margin) / rows)
@@ -91,13 +91,13 @@ def draw_maze(rng: random.Random) -> Image.Image:
                 draw.line([corner(x, y + 1), corner(x + 1, y + 1)], fill=wall, width=line)
     draw.rectangle([corner(0, 0), corner(columns, rows)], outline=wall, width=line)
     if rng.random() < 0.65:
-        picture = draw_path(picture, parent, columns, rows, corner, cell, rng)
+        image = draw_path(image, parent, columns, rows, corner, cell, rng)
     if tall and top > margin:
-        draw_title(picture, rng, top)
-    return centre_square(picture)
+        draw_title(image, rng, top)
+    return centre_square(image)
 
 
-def draw_path(picture: Image.Image, parent: dict, columns: int, rows: int, corner, cell: float, rng: random.Random):
+def draw_path(image: Image.Image, parent: dict, columns: int, rows: int, corner, cell: float, rng: random.Random):
     """Draw the way from a far cell to the start, or a part of it, sometimes glowing."""
     at, path = (rng.randrange(columns), rows - 1), []
     while at in parent:
@@ -109,24 +109,24 @@ def draw_path(picture: Image.Image, parent: dict, columns: int, rows: int, corne
     colour = rng.choice([(0, 240, 70), (0, 240, 70), (60, 255, 120), (255, 220, 0), (230, 40, 40), (40, 120, 255)])
     points = [corner(x + 0.5, y + 0.5) for x, y in path]
     if rng.random() < 0.55:
-        glow = Image.new("L", picture.size)
+        glow = Image.new("L", image.size)
         ImageDraw.Draw(glow).line(points, fill=255, width=max(3, round(cell * 0.6)), joint="curve")
-        picture.paste(colour, mask=glow.filter(ImageFilter.GaussianBlur(cell * 0.3)).point(lambda v: int(v * 0.7)))
-    draw = ImageDraw.Draw(picture)
+        image.paste(colour, mask=glow.filter(ImageFilter.GaussianBlur(cell * 0.3)).point(lambda v: int(v * 0.7)))
+    draw = ImageDraw.Draw(image)
     draw.line(points, fill=colour, width=max(2, round(cell * rng.uniform(0.15, 0.4))), joint="curve")
     for x, y in (points[0], points[-1]):
         if rng.random() < 0.4:
             radius = cell * 0.3
             draw.ellipse([x - radius, y - radius, x + radius, y + radius], fill=rng.choice(list(COLOURS.values())))
-    return picture
+    return image
 
 
-def draw_title(picture: Image.Image, rng: random.Random, height: float) -> None:
+def draw_title(image: Image.Image, rng: random.Random, height: float) -> None:
     """Draw a strip with a few words on the top of a screen."""
-    draw = ImageDraw.Draw(picture)
+    draw = ImageDraw.Draw(image)
     if rng.random() < 0.5:
         shade = rng.randint(10, 90)
-        draw.rectangle([0, 0, picture.width, height - 6], fill=(shade, shade, shade))
+        draw.rectangle([0, 0, image.width, height - 6], fill=(shade, shade, shade))
     text = rng.choice(["LEVEL 12", "Maze", "SCORE 250", "LEVEL 3", "Find the way", "00:42"])
     draw.text((rng.randint(8, 90), height / 3), text, fill=(230, 230, 230), font_size=rng.randint(12, 22))
 
@@ -134,8 +134,8 @@ def draw_title(picture: Image.Image, rng: random.Random, height: float) -> None:
 def draw_round_maze(rng: random.Random) -> Image.Image:
     """Draw rings with gaps and spokes: the round kind of labyrinth."""
     ground, wall = maze_colours(rng)
-    picture = Image.new("RGB", (224, 224), ground)
-    draw = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (224, 224), ground)
+    draw = ImageDraw.Draw(image)
     rings, line = rng.randint(4, 9), rng.randint(2, 6)
     step = 108 / (rings + 0.5)
     for ring in range(1, rings + 1):
@@ -147,7 +147,7 @@ def draw_round_maze(rng: random.Random) -> Image.Image:
             angle = rng.uniform(0, 2 * math.pi)
             ends = [(112 + r * math.cos(angle), 112 + r * math.sin(angle)) for r in (radius, radius + step)]
             draw.line(ends, fill=wall, width=line)
-    return centre_square(picture)
+    return centre_square(image)
 
 
 def two_colours(rng: random.Random) -> tuple[tuple, tuple]:
@@ -218,7 +218,7 @@ def draw_board(draw: ImageDraw.ImageDraw, name: str, rng: random.Random) -> None
 
 
 def draw_pieces(draw: ImageDraw.ImageDraw, name: str, rng: random.Random) -> None:
-    """Draw the games and pictures that are no board: dice, dominoes, cards, bricks, an arcade game, ..."""
+    """Draw the games and images that are no board: dice, dominoes, cards, bricks, an arcade game, ..."""
     dark, light = two_colours(rng)
     if name in ("dice", "dominoes"):
         size = rng.randint(80, 130)
@@ -276,12 +276,12 @@ def draw_pieces(draw: ImageDraw.ImageDraw, name: str, rng: random.Random) -> Non
 
 def draw_game(name: str, rng: random.Random) -> Image.Image:
     """Draw one of ``GAMES`` on a plain ground."""
-    picture = Image.new("RGB", (224, 224), rng.choice([(255, 255, 255), (240, 240, 235), two_colours(rng)[1]]))
-    draw = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (224, 224), rng.choice([(255, 255, 255), (240, 240, 235), two_colours(rng)[1]]))
+    draw = ImageDraw.Draw(image)
     boards = {"chess board", "checkers", "connect four", "crossword puzzle", "qr code", "dots and boxes", "sudoku",
               "grid", "calendar page", "tic tac toe", "snake game"}  # fmt: skip
     (draw_board if name in boards else draw_pieces)(draw, name, rng)
-    return centre_square(picture)
+    return centre_square(image)
 
 
 def shape_points(shape: str, x: float, y: float, radius: float) -> list[tuple[float, float]]:
@@ -306,8 +306,8 @@ def shape_points(shape: str, x: float, y: float, radius: float) -> list[tuple[fl
 
 def draw_shape(shape: str, rng: random.Random) -> Image.Image:
     """Draw a black shape on nothing: training gives it a colour."""
-    picture = Image.new("RGBA", (224, 224))
-    draw, x, y, r = ImageDraw.Draw(picture), 112, 112, rng.randint(70, 105)
+    image = Image.new("RGBA", (224, 224))
+    draw, x, y, r = ImageDraw.Draw(image), 112, 112, rng.randint(70, 105)
     ink = (0, 0, 0, 255)
     if shape in ("triangle", "square", "diamond", "pentagon", "hexagon", "octagon", "star", "heart"):
         draw.polygon(shape_points(shape, x, y, r), fill=ink)
@@ -345,7 +345,7 @@ def draw_shape(shape: str, rng: random.Random) -> Image.Image:
             else:
                 draw.line([x, y, x + r * math.cos(angle), y + r * math.sin(angle)], fill=ink, width=10)
         draw.ellipse([x - r * 0.5, y - r * 0.5, x + r * 0.5, y + r * 0.5], fill=ink)
-    return picture.resize((PIXELS, PIXELS), Image.Resampling.LANCZOS)
+    return image.resize((PIXELS, PIXELS), Image.Resampling.LANCZOS)
 
 
 def list_scenes(seed: int = 0) -> list[tuple[str, int]]:
@@ -358,7 +358,7 @@ def list_scenes(seed: int = 0) -> list[tuple[str, int]]:
 
 
 def kind_of(name: str) -> str:
-    """Say what kind of picture a scene is: ``"maze"``, ``"game"``, or ``"mono"``, a shape that can take any colour."""
+    """Say what kind of image a scene is: ``"maze"``, ``"game"``, or ``"mono"``, a shape that can take any colour."""
     return "maze" if name in MAZE_NAMES else "game" if name in GAMES else "mono"
 
 
@@ -367,9 +367,9 @@ def draw_scene(scene: tuple[str, int]) -> np.ndarray:
     name, seed = scene
     rng = random.Random(seed)
     if name in MAZE_NAMES:
-        picture = (draw_round_maze if rng.random() < 0.12 else draw_maze)(rng)
+        image = (draw_round_maze if rng.random() < 0.12 else draw_maze)(rng)
     elif name in GAMES:
-        picture = draw_game(name, rng)
+        image = draw_game(name, rng)
     else:
-        picture = draw_shape(name, rng)
-    return np.asarray(picture.convert("RGBA"))
+        image = draw_shape(name, rng)
+    return np.asarray(image.convert("RGBA"))

@@ -55,7 +55,7 @@ def list_nouns(wordnet: WordNet) -> list[str]:
 
 def list_phrases(root: Path) -> dict[str, list[str]]:
     """List all phrases by kind: names, keywords, colour phrases, common words, nouns, pairs and sentences."""
-    rows = json.loads((root / "pictures.json").read_text())
+    rows = json.loads((root / "images.json").read_text())
     emoji, wordnet = EmojiNames(root / "emojibase", root / "iconify"), WordNet(root / "wordnet")
     names = sorted({name for name, _, _ in rows})
     mono = Counter(name for name, _, kind in rows if kind == "mono")

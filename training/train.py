@@ -1,8 +1,8 @@
 """Train the image side of `tiny`: a soft choice among all names, in the teacher's fixed text space.
 
-Run ``python -m training.train --pictures 1035000`` after ``teach``. The learning rate stays constant for two thirds of
+Run ``python -m training.train --images 1035000`` after ``teach``. The learning rate stays constant for two thirds of
 the way, then falls to zero. State is saved every few minutes, and the same command goes on from it.
-``image-stable.pt`` keeps the state from before the fall: a longer training (``--pictures`` raised) goes on from there.
+``image-stable.pt`` keeps the state from before the fall: a longer training (``--images`` raised) goes on from there.
 """
 
 import argparse
@@ -33,8 +33,8 @@ NO_MIRROR = set(
 
 
 @dataclass
-class Pictures:
-    """All training pictures with what the training must know of each.
+class Images:
+    """All training images with what the training must know of each.
 
     ``pixels``: for each training size, (all, side, side, 4) bytes; ``row``: (n,) which of them these are.
     ``name``: (n,) index into ``names``. ``doodle``: (n,) whether a player of Quick, Draw! drew it. ``weight``: (n,) how
@@ -63,9 +63,9 @@ class Pictures:
 
 
 def choose_weights(rows: list[list[str]], emoji_names: set[str], emoji_share: float) -> torch.Tensor:
-    """Weight each picture ``(name, set, kind)`` so that emoji make ``emoji_share``, and coloured sets most of them.
+    """Weight each image ``(name, set, kind)`` so that emoji make ``emoji_share``, and coloured sets most of them.
 
-    A hundred doodles count as fifteen other pictures of the same thing. An emoji that has doodles is an everyday thing:
+    A hundred doodles count as fifteen other images of the same thing. An emoji that has doodles is an everyday thing:
     it counts twice.
     """
     kind_weight = {"colour": 1.0, "mono": 0.4, "maze": 1.0, "game": 1.0}
@@ -94,10 +94,10 @@ def choose_weights(rows: list[list[str]], emoji_names: set[str], emoji_share: fl
 
 
 def load_shrunk(root: Path, side: int = 80) -> np.ndarray:
-    """Load all pictures at ``side`` pixels, enough for the small stage and quick to augment; make them when missing."""
-    path, part = root / f"pictures-{side}.npy", root / f"pictures-{side}.part.npy"
+    """Load all images at ``side`` pixels, enough for the small stage and quick to augment; make them when missing."""
+    path, part = root / f"images-{side}.npy", root / f"images-{side}.part.npy"
     if not path.exists():
-        pixels = np.load(root / "pictures.npy", mmap_mode="r")
+        pixels = np.load(root / "images.npy", mmap_mode="r")
         shrunk = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=(len(pixels), side, side, 4))
         for first in range(0, len(pixels), 512):
             x = torch.from_numpy(pixels[first : first + 512].copy()).permute(0, 3, 1, 2).float()
@@ -110,9 +110,9 @@ def load_shrunk(root: Path, side: int = 80) -> np.ndarray:
     return np.load(path, mmap_mode="r")
 
 
-def load_pictures(root: Path) -> tuple[Pictures, Pictures]:
-    """Load the training pictures and a slice kept back for decisions: a fifth of Twemoji's drawings."""
-    rows = json.loads((root / "pictures.json").read_text())
+def load_images(root: Path) -> tuple[Images, Images]:
+    """Load the training images and a slice kept back for decisions: a fifth of Twemoji's drawings."""
+    rows = json.loads((root / "images.json").read_text())
     phrases = json.loads((root / "phrases.json").read_text())
     features = torch.from_numpy(np.load(root / "teacher.npz")["features"]).float()
     row_of, names = {text: i for i, text in enumerate(phrases["texts"])}, phrases["names"]
@@ -132,7 +132,7 @@ def load_pictures(root: Path) -> tuple[Pictures, Pictures]:
         "calm_weight": choose_weights(rows, emoji_names, 0.82),
     }
     shared = {
-        "pixels": {SMALL: load_shrunk(root), LARGE: np.load(root / "pictures.npy", mmap_mode="r")},
+        "pixels": {SMALL: load_shrunk(root), LARGE: np.load(root / "images.npy", mmap_mode="r")},
         "names": names,
         "features": features[torch.tensor([row_of[name] for name in names])],
         "phrases": features,
@@ -142,8 +142,8 @@ def load_pictures(root: Path) -> tuple[Pictures, Pictures]:
         "alias": [[index[t] for t in phrases["aliases"].get(name, []) if t in index] for name in names],
     }
 
-    def part(mask: torch.Tensor) -> Pictures:
-        return Pictures(row=np.flatnonzero(mask), **{key: value[mask] for key, value in make.items()}, **shared)
+    def part(mask: torch.Tensor) -> Images:
+        return Images(row=np.flatnonzero(mask), **{key: value[mask] for key, value in make.items()}, **shared)
 
     return part(~back), part(back)
 
@@ -161,7 +161,7 @@ def make_visual(size: int = SMALL) -> ModifiedResNet:
 
 
 def resize_positions(positions: torch.Tensor, size: int) -> torch.Tensor:
-    """Stretch the attention pool's positions ``(1 + grid * grid, d)`` to pictures of ``size`` pixels."""
+    """Stretch the attention pool's positions ``(1 + grid * grid, d)`` to images of ``size`` pixels."""
     grid, new = math.isqrt(len(positions) - 1), size // 32
     if grid == new:
         return positions
@@ -193,26 +193,26 @@ class Trainer:
     alike. Two processes of one thread are several times as fast as one process of two threads.
 
     ``fall`` is the part of the training after which the learning rate falls, ``calm_from`` that after which the
-    pictures are calmer; ``state`` begins the names of its files.
+    images are calmer; ``state`` begins the names of its files.
     """
 
     fall, calm_from, state = 0.68, 0.68, "image"
     kept = ("visual", "average", "optimizer")
 
-    def __init__(self, pictures: Pictures, batch: int = 96, peak: float = 2e-3, warm_up: int = 30_000):
+    def __init__(self, images: Images, batch: int = 96, peak: float = 2e-3, warm_up: int = 30_000):
         torch.manual_seed(0)
-        self.pictures, self.batch, self.peak, self.warm_up = pictures, batch, peak, warm_up
+        self.images, self.batch, self.peak, self.warm_up = images, batch, peak, warm_up
         self.seen, self.size, self.total, self.done, self.calm = 0, SMALL, 0, 0.0, False
         self.colours = torch.tensor(list(COLOURS.values())) / 255
-        self.near = functional.softmax((pictures.features @ pictures.features.T - 1) * 25, dim=1)
+        self.near = functional.softmax((images.features @ images.features.T - 1) * 25, dim=1)
         self.scale = torch.nn.Parameter(torch.tensor(math.log(20.0)))
         self._build(self.make_visual())
 
     @classmethod
-    def from_folder(cls, root: Path) -> tuple["Trainer", Pictures]:
-        """Make a new trainer of the pictures in ``root``, and give the pictures that are kept back."""
-        pictures, back = load_pictures(root)
-        return cls(pictures), back
+    def from_folder(cls, root: Path) -> tuple["Trainer", Images]:
+        """Make a new trainer of the images in ``root``, and give the images that are kept back."""
+        images, back = load_images(root)
+        return cls(images), back
 
     def make_visual(self) -> torch.nn.Module:
         """Make an untrained image side."""
@@ -228,7 +228,7 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(groups, lr=self.peak, betas=(0.9, 0.98), fused=True)
 
     def set_size(self, size: int) -> None:
-        """Change the pictures' side: the positions and their optimizer state are stretched, all else is kept."""
+        """Change the images' side: the positions and their optimizer state are stretched, all else is kept."""
         if size == self.size:
             return
         old, state = self.optimizer.state_dict(), [self.visual.state_dict(), self.average.state_dict()]
@@ -248,8 +248,8 @@ class Trainer:
         self.optimizer.load_state_dict(old)
 
     def draw_batch(self):
-        """Draw pictures by weight and augment them: the batch, and the index of each one's name."""
-        p, setting = self.pictures, {"pairs": 0.08, "white": 0.7} if self.calm else {}
+        """Draw images by weight and augment them: the batch, and the index of each one's name."""
+        p, setting = self.images, {"pairs": 0.08, "white": 0.7} if self.calm else {}
         ids = torch.multinomial(p.calm_weight if self.calm else p.weight, self.batch, replacement=True)
         pixels = torch.from_numpy(p.pixels[self.size][p.row[ids.numpy()]])
         batch = augment(pixels, p.mono[ids], p.full[ids], p.flip[ids], self.size, self.colours, **setting)
@@ -259,7 +259,7 @@ class Trainer:
         """Give the wanted probabilities (n, names): mostly the name, a little its near-synonyms; half for a pair."""
         spoken = name.clone()
         for i in torch.nonzero(torch.rand(len(name)) < 0.2).flatten().tolist():
-            alias = self.pictures.alias[int(name[i])]
+            alias = self.images.alias[int(name[i])]
             if alias:
                 spoken[i] = alias[int(torch.randint(len(alias), ()))]
         wanted = self.near[spoken]
@@ -272,7 +272,7 @@ class Trainer:
         if not known.any():
             return features.sum() * 0
         rows = first_row[name[known]].view(-1, 1) + torch.arange(len(self.colours))
-        scores = scale * torch.einsum("nd,ncd->nc", features[known], self.pictures.phrases[rows])
+        scores = scale * torch.einsum("nd,ncd->nc", features[known], self.images.phrases[rows])
         return functional.cross_entropy(scores, which[known], reduction="sum") / len(name)
 
     def loss(self, batch, name: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -284,12 +284,12 @@ class Trainer:
     def compare(self, features, batch, name, wanted) -> tuple[torch.Tensor, torch.Tensor]:
         """Compare unit rows with where the texts lie: the names as ``wanted``, and the colours."""
         scale = self.scale.exp().clamp(max=60)
-        choice = -(wanted * functional.log_softmax(scale * features @ self.pictures.features.T, dim=1)).sum(1).mean()
-        pull = 1 - (features * functional.normalize(wanted @ self.pictures.features, dim=1)).sum(1).mean()
+        choice = -(wanted * functional.log_softmax(scale * features @ self.images.features.T, dim=1)).sum(1).mean()
+        pull = 1 - (features * functional.normalize(wanted @ self.images.features, dim=1)).sum(1).mean()
         single = torch.where(batch.neighbour < 0, batch.colour, -1)
         ground = torch.where(batch.neighbour < 0, batch.ground, -1)
-        colour = self.colour_loss(features, name, single, self.pictures.colour_row, scale)
-        colour = colour + 0.5 * self.colour_loss(features, name, ground, self.pictures.ground_row, scale)
+        colour = self.colour_loss(features, name, single, self.images.colour_row, scale)
+        colour = colour + 0.5 * self.colour_loss(features, name, ground, self.images.ground_row, scale)
         return choice + pull + colour, choice
 
     def parameters(self) -> list[torch.nn.Parameter]:
@@ -351,20 +351,20 @@ class Trainer:
 
 
 def plain(pixels: np.ndarray, size: int) -> torch.Tensor:
-    """Lay pictures on white and shrink them, without any augmentation: (n, 3, size, size)."""
+    """Lay images on white and shrink them, without any augmentation: (n, 3, size, size)."""
     x = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).float() / 255
     x = x[:, :3] * x[:, 3:] + 1 - x[:, 3:]
     return (functional.interpolate(x, size=(size, size), mode="bicubic", antialias=True).clamp(0, 1) - MEAN) / STD
 
 
 @torch.no_grad()
-def check(trainer: Trainer, back: Pictures) -> float:
-    """Give the top-1 among all emoji names of the pictures that were kept back."""
+def check(trainer: Trainer, back: Images) -> float:
+    """Give the top-1 among all emoji names of the images that were kept back."""
     images = plain(back.pixels[LARGE][back.row], trainer.size)
     with half_precision():
         features = torch.cat([trainer.average(part) for part in images.split(128)])
-    emoji = trainer.pictures.name[trainer.pictures.weight > 0].unique()
-    scores = features.float() @ trainer.pictures.features.T
+    emoji = trainer.images.name[trainer.images.weight > 0].unique()
+    scores = features.float() @ trainer.images.features.T
     top = emoji[scores[:, emoji].topk(5).indices]
     hits = top == back.name.view(-1, 1)
     top_1, top_5 = hits[:, 0].float().mean().item(), hits.any(1).float().mean().item()
@@ -372,7 +372,7 @@ def check(trainer: Trainer, back: Pictures) -> float:
     return top_1
 
 
-def start(kind: type[Trainer], root: Path, total: int) -> tuple[Trainer, Pictures]:
+def start(kind: type[Trainer], root: Path, total: int) -> tuple[Trainer, Images]:
     """Make a trainer that goes on from the last state, or, for a longer training than before, from the stable one."""
     trainer, back = kind.from_folder(root)
     latest, stable = root / f"{kind.state}-state.pt", root / f"{kind.state}-stable.pt"
@@ -387,7 +387,7 @@ def start(kind: type[Trainer], root: Path, total: int) -> tuple[Trainer, Picture
 
 def train(rank: int, kind: type[Trainer], workers: int, meeting: str, root: Path, total: int, grow: float,
           save_every: float = 240.0) -> None:  # fmt: skip
-    """Train as worker ``rank`` of ``workers`` until ``total`` pictures were seen; the first one reports and saves."""
+    """Train as worker ``rank`` of ``workers`` until ``total`` images were seen; the first one reports and saves."""
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     if workers > 1:
@@ -424,15 +424,15 @@ def train(rank: int, kind: type[Trainer], workers: int, meeting: str, root: Path
 def main(kind: type[Trainer] = Trainer, about: str | None = __doc__) -> None:
     """Train the image side with one worker process a core."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=int, default=1_035_000, help="pictures to see in all")
+    parser.add_argument("--images", type=int, default=1_035_000, help="images to see in all")
     parser.add_argument(
-        "--grow", type=float, default=1.0, help="part of the training after which pictures have 96 pixels"
+        "--grow", type=float, default=1.0, help="part of the training after which images have 96 pixels"
     )
     parser.add_argument("--workers", type=int, default=min(4, os.cpu_count() or 1), help="processes of one thread")
     options = parser.parse_args()
     load_shrunk(data_folder())
     with tempfile.TemporaryDirectory() as folder:
-        arguments = (kind, options.workers, f"{folder}/meeting", data_folder(), options.pictures, options.grow)
+        arguments = (kind, options.workers, f"{folder}/meeting", data_folder(), options.images, options.grow)
         torch.multiprocessing.spawn(train, arguments, nprocs=options.workers, daemon=True)
 
 

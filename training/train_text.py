@@ -1,7 +1,7 @@
 """Train the text side of `tiny` and join it to the image side.
 
 Run ``python -m training.train_text`` after ``teach``: it first learns where the teacher puts each phrase
-(``text-state.pt``), then, once there is an image side, moves the names to where the pictures are (``tiny.pt``).
+(``text-state.pt``), then, once there is an image side, moves the names to where the images are (``tiny.pt``).
 """
 
 import argparse
@@ -22,7 +22,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from training.augment import half_precision
 from training.get_data import data_folder
 from training.scenes import COLOURS
-from training.train import EMBEDDING, LARGE, LAYERS, WIDTH, Pictures, Trainer, load_pictures, plain
+from training.train import EMBEDDING, LARGE, LAYERS, WIDTH, Images, Trainer, load_images, plain
 
 TEMPLATES = (
     "{}", "{}", "{}", "a {}", "the {}", "a picture of {}", "a picture of a {}", "a picture of the {}",
@@ -199,10 +199,10 @@ def learn_from_teacher(root: Path, steps: int, batch: int = 384, peak: float = 2
 
 
 @torch.no_grad()
-def see_pictures(trainer: Trainer, batches: int) -> dict[str, torch.Tensor]:
-    """Encode augmented training pictures, and the coloured ones as they are, with the averaged image side.
+def see_images(trainer: Trainer, batches: int) -> dict[str, torch.Tensor]:
+    """Encode augmented training images, and the coloured ones as they are, with the averaged image side.
 
-    Doodles are not taken as they are: a hundred of one thing would outweigh all its other pictures.
+    Doodles are not taken as they are: a hundred of one thing would outweigh all its other images.
     """
     features, names, colours = [], [], []
 
@@ -219,7 +219,7 @@ def see_pictures(trainer: Trainer, batches: int) -> dict[str, torch.Tensor]:
         features.append(look(batch.images)[alone])
         names.append(name[alone])
         colours.append(batch.colour[alone])
-    p = trainer.pictures
+    p = trainer.images
     for ids in torch.nonzero(~p.mono & ~p.doodle).flatten().split(256):
         features.append(look(plain(p.pixels[LARGE][p.row[ids.numpy()]], trainer.size)))
         names.append(p.name[ids])
@@ -227,49 +227,49 @@ def see_pictures(trainer: Trainer, batches: int) -> dict[str, torch.Tensor]:
     return {"features": torch.cat(features), "name": torch.cat(names), "colour": torch.cat(colours)}
 
 
-def move(features: torch.Tensor, names: torch.Tensor, pictures: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """Move phrases half-way to the pictures of the names that they mean: a word without pictures goes with its kin.
+def move(features: torch.Tensor, names: torch.Tensor, images: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Move phrases half-way to the images of the names that they mean: a word without images goes with its kin.
 
     Args:
         features: ``(n, d)``, where the teacher puts the phrases.
         names: ``(m, d)``, where it puts the names; a phrase means a name the more, the nearer it lies and the more
             ``weight`` ``(m,)`` the name has.
-        pictures: ``(m, d)``, where each name's pictures are.
+        images: ``(m, d)``, where each name's images are.
     """
     moved = torch.empty_like(features)
     for rows in torch.arange(len(features)).split(4096):
         meant = functional.softmax(40 * features[rows] @ names.T + weight.log(), dim=1)
-        moved[rows] = features[rows] + functional.normalize(meant @ pictures, dim=1)
+        moved[rows] = features[rows] + functional.normalize(meant @ images, dim=1)
     return functional.normalize(moved, dim=1)
 
 
 def align(model: CLIP, trainer: Trainer, phrases: Phrases, steps: int, batches: int = 120, batch: int = 256) -> None:
-    """Move the texts to the pictures: each name's text must find a picture of it among others, and the reverse.
+    """Move the texts to the images: each name's text must find an image of it among others, and the reverse.
 
     Coloured captions must find their colour. The teacher's loss goes on beside it, its places moved as ``move`` says,
     so that other words stay where they were among the names.
     """
-    seen, rng, colours = see_pictures(trainer, batches), random.Random(1), list(COLOURS)
-    pictures = trainer.pictures
-    of_name = [torch.nonzero(seen["name"] == i).flatten() for i in range(len(pictures.names))]
+    seen, rng, colours = see_images(trainer, batches), random.Random(1), list(COLOURS)
+    images = trainer.images
+    of_name = [torch.nonzero(seen["name"] == i).flatten() for i in range(len(images.names))]
     known = [i for i, rows in enumerate(of_name) if len(rows)]
     coloured = torch.nonzero(seen["colour"] >= 0).flatten()
-    weight = torch.zeros(len(pictures.names), dtype=torch.double).index_add_(0, pictures.name, pictures.weight)[known]
-    middle = torch.zeros(len(pictures.names), EMBEDDING).index_add_(0, seen["name"], seen["features"])[known]
-    often = weight.float() * pictures.emoji[known]  # icons are too few to tell where their things lie
-    moved = move(phrases.features, pictures.features[known], functional.normalize(middle, dim=1), often)
+    weight = torch.zeros(len(images.names), dtype=torch.double).index_add_(0, images.name, images.weight)[known]
+    middle = torch.zeros(len(images.names), EMBEDDING).index_add_(0, seen["name"], seen["features"])[known]
+    often = weight.float() * images.emoji[known]  # icons are too few to tell where their things lie
+    moved = move(phrases.features, images.features[known], functional.normalize(middle, dim=1), often)
     move_words(model, phrases, moved)
     phrases, optimizer = replace(phrases, features=moved), TextOptimizer(model)
     for step in range(steps):
         ids = [known[i] for i in torch.multinomial(weight, batch).tolist()]
         rows = [int(of_name[i][rng.randrange(len(of_name[i]))]) for i in ids]
-        given = encode(model, [say(pictures.names[i], True, rng) for i in ids])
+        given = encode(model, [say(images.names[i], True, rng) for i in ids])
         near = trainer.near[ids][:, ids]
         near = near / near.sum(1, keepdim=True)
         scores = 25 * given @ seen["features"][rows].T
         loss = -(near * (functional.log_softmax(scores, 1) + functional.log_softmax(scores.T, 1))).sum(1).mean() / 2
         some = coloured[torch.randint(len(coloured), (12,))]
-        captions = [say(f"{c} {pictures.names[int(seen['name'][i])]}", True, rng) for i in some for c in colours]
+        captions = [say(f"{c} {images.names[int(seen['name'][i])]}", True, rng) for i in some for c in colours]
         said = encode(model, captions).view(len(some), len(colours), -1)
         choice = 25 * torch.einsum("nd,ncd->nc", seen["features"][some], said)
         loss = loss + 0.3 * functional.cross_entropy(choice, seen["colour"][some])
@@ -280,15 +280,15 @@ def align(model: CLIP, trainer: Trainer, phrases: Phrases, steps: int, batches: 
 
 
 @torch.no_grad()
-def calibrate(model: CLIP, trainer: Trainer, back: Pictures) -> float:
-    """Choose the logit scale under which the kept-back pictures' probabilities are most honest."""
-    names = trainer.pictures.name[trainer.pictures.weight > 0].unique().tolist()
+def calibrate(model: CLIP, trainer: Trainer, back: Images) -> float:
+    """Choose the logit scale under which the kept-back images' probabilities are most honest."""
+    names = trainer.images.name[trainer.images.weight > 0].unique().tolist()
     images = plain(back.pixels[LARGE][back.row], trainer.size)
     with half_precision():
         features = functional.normalize(
             trainer.average(images.contiguous(memory_format=torch.channels_last)).float(), dim=1
         )
-    texts = torch.cat([encode(model, [f"a picture of {trainer.pictures.names[i]}" for i in part.tolist()])
+    texts = torch.cat([encode(model, [f"a picture of {trainer.images.names[i]}" for i in part.tolist()])
                        for part in torch.tensor(names).split(256)])  # fmt: skip
     cosines, place = features @ texts.T, {name: i for i, name in enumerate(names)}
     right = torch.tensor([place[i] for i in back.name.tolist()])
@@ -321,7 +321,7 @@ def main() -> None:
     """Train the text side, then align it when there is an image side."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=1300, help="steps with the teacher")
-    parser.add_argument("--align-steps", type=int, default=300, help="steps with the pictures")
+    parser.add_argument("--align-steps", type=int, default=300, help="steps with the images")
     parser.add_argument("--output", default="tiny.pt", help="name of the checkpoint in the data folder")
     options = parser.parse_args()
     torch.set_num_threads(1)  # the threads of so small a model would mostly wait for each other
@@ -333,8 +333,8 @@ def main() -> None:
     model = learn_from_teacher(root, options.steps)
     if not image_state.exists() or options.align_steps == 0:
         return
-    pictures, back = load_pictures(root)
-    trainer = Trainer(pictures)
+    images, back = load_images(root)
+    trainer = Trainer(images)
     trainer.load(image_state)
     if trainer.seen < trainer.total:
         trainer.refresh_statistics(30)

@@ -1,6 +1,6 @@
 """Train the image side of `tiny-vit`: it copies the rows of `tiny`'s image side and learns the same names.
 
-Run ``python -m training.train_vit --pictures 500000`` after ``teach``. It needs ``helpers/weights/tiny.pt``, whose text
+Run ``python -m training.train_vit --images 500000`` after ``teach``. It needs ``helpers/weights/tiny.pt``, whose text
 side it shares. What `training.train` says of stopping and going on holds here, too.
 """
 
@@ -16,14 +16,14 @@ from torch.nn import functional
 from helpers.models import TINY_PATH
 from training.augment import half_precision
 from training.get_data import data_folder
-from training.train import EMBEDDING, SMALL, Pictures, Trainer, check, main
+from training.train import EMBEDDING, SMALL, Images, Trainer, check, main
 from training.train_text import calibrate, save_half
 from training.train_text import encode as text_rows
 
 PATCH, WIDTH, DEPTH = 8, 256, 4
 CHANNELS = (256, 512)  # of `tiny`'s second and third layer
 HINTED = (1, 2)  # blocks after which patches shall know what those layers say of their places
-FEW, ALL_FROM = 32, 0.8  # the ViT sees so many patches of a picture, and all of them after this part
+FEW, ALL_FROM = 32, 0.8  # the ViT sees so many patches of an image, and all of them after this part
 TEMPLATES = ("a {}", "a picture of {}", "a picture of a {}")
 
 
@@ -39,13 +39,13 @@ def make_vit() -> VisionTransformer:
 
 
 def choose_patches(images: torch.Tensor, count: int) -> torch.Tensor:
-    """Choose the ``count`` patches (n, count) of each picture that differ the most from a plain ground."""
+    """Choose the ``count`` patches (n, count) of each image that differ the most from a plain ground."""
     contrast = functional.unfold(images, PATCH, stride=PATCH).view(len(images), 3, PATCH**2, -1).std(2).sum(1)
     return (contrast + 0.05 * torch.rand_like(contrast)).topk(count).indices
 
 
 def take(rows: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
-    """Take the ``chosen`` (n, count) of each picture's rows (n, patches, d)."""
+    """Take the ``chosen`` (n, count) of each image's rows (n, patches, d)."""
     return rows.gather(1, chosen.unsqueeze(-1).expand(-1, -1, rows.shape[-1]))
 
 
@@ -157,17 +157,17 @@ class Student(Trainer):
     fall, calm_from, state = 0.5, 0.0, "vit"
     kept = (*Trainer.kept, "hints")
 
-    def __init__(self, pictures: Pictures, batch: int = 48, peak: float = 3e-3, warm_up: int = 12_000):
+    def __init__(self, images: Images, batch: int = 48, peak: float = 3e-3, warm_up: int = 12_000):
         self.teacher = Teacher()
         torch.manual_seed(0)
         self.hints = torch.nn.ModuleList(torch.nn.Linear(WIDTH, channels) for channels in CHANNELS)
-        super().__init__(pictures, batch, peak, warm_up)
+        super().__init__(images, batch, peak, warm_up)
 
     @classmethod
-    def from_folder(cls, root: Path) -> tuple[Trainer, Pictures]:
+    def from_folder(cls, root: Path) -> tuple[Trainer, Images]:
         """Make a new trainer whose texts lie where `tiny` puts them; how near names are stays the teacher's word."""
         trainer, back = super().from_folder(root)
-        trainer.pictures = replace(trainer.pictures, **place_texts(root))
+        trainer.images = replace(trainer.images, **place_texts(root))
         return trainer, back
 
     def make_visual(self) -> VisionTransformer:
@@ -200,7 +200,7 @@ class Student(Trainer):
             hints = [hint(inner[i]).float() for hint, i in zip(self.hints, HINTED, strict=True)]
         features = functional.normalize(features.float(), dim=1)
         hint = sum(functional.mse_loss(a, b) for a, b in zip(hints, maps, strict=True))
-        thought = functional.softmax(30 * rows @ self.pictures.features.T, dim=1)
+        thought = functional.softmax(30 * rows @ self.images.features.T, dim=1)
         total, choice = self.compare(features, batch, name, 0.5 * (self.targets(batch, name) + thought))
         copy = 1 - (features * rows).sum(1).mean()
         self.parts = (copy.item(), hint.item())

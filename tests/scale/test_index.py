@@ -1,4 +1,4 @@
-"""Shards are searched as the folder of their pictures is."""
+"""Shards are searched as the folder of their images is."""
 
 import csv
 import shutil
@@ -6,14 +6,14 @@ import shutil
 import pytest
 
 import helpers
-from helpers.scale import ShardIndex, encode_manifest
+from helpers.shards import ShardIndex, encode_manifest
 from tests.conftest import IMAGES
 
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory):
     """The drawings, one of them missing, in shards of five."""
-    folder = tmp_path_factory.mktemp("pictures")
+    folder = tmp_path_factory.mktemp("images")
     names = sorted(path.name for path in IMAGES.glob("*.png"))
     for name in names:
         shutil.copy(IMAGES / name, folder / name)
@@ -24,7 +24,7 @@ def shards(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "question", [{"text": "a cat"}, {"picture": IMAGES / "dog.png"}, {"text": "a star", "above": 0.2}]
+    "question", [{"text": "a cat"}, {"image": IMAGES / "dog.png"}, {"text": "a star", "above": 0.2}]
 )
 def test_shards_give_what_the_index_of_their_folder_gives(shards, tiny, question, tmp_path):
     index = helpers.FolderIndex(shards.parent, *tiny, index_folder=tmp_path)
@@ -66,5 +66,5 @@ def test_another_model_is_refused(shards, tiny, random_vit, tmp_path):
         ShardIndex(shards, random_vit, tiny[1])
     with pytest.raises(ValueError, match="no such folder: .*nowhere"):
         ShardIndex(tmp_path / "nowhere", *tiny)
-    with pytest.raises(ValueError, match="no picture of .* is in the index: encode a manifest first"):
+    with pytest.raises(ValueError, match="no image of .* is in the index: encode a manifest first"):
         ShardIndex(tmp_path, *tiny).search("a cat")

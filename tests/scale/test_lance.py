@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
-from helpers.scale import ShardIndex, encode_manifest
-from helpers.scale.lance import LanceIndex
+from helpers.shards import ShardIndex, encode_manifest
+from helpers.shards.lance import LanceIndex
 from tests.conftest import IMAGES, ROOT
 
 COUNT = 600
@@ -19,8 +19,8 @@ COUNT = 600
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory):
-    """Drawings and random pictures, one of them missing: shards of 100 rows."""
-    folder = tmp_path_factory.mktemp("pictures")
+    """Drawings and random images, one of them missing: shards of 100 rows."""
+    folder = tmp_path_factory.mktemp("images")
     generator, names = np.random.default_rng(0), sorted(path.name for path in IMAGES.glob("*.png"))
     for name in names:
         shutil.copy(IMAGES / name, folder / name)
@@ -87,7 +87,7 @@ def test_rows_that_come_later_are_added_and_a_second_update_adds_nothing(shards,
 
 READ = """
 import sys, helpers
-from helpers.scale.lance import LanceIndex
+from helpers.shards.lance import LanceIndex
 index = LanceIndex(sys.argv[1], *helpers.load(), folder="/")
 for line in sys.stdin:
     print(len(index.search("a cat", k=1000)), flush=True)
@@ -120,7 +120,7 @@ def test_another_process_reads_while_this_one_writes(shards, index, tmp_path):
 
 
 def test_another_model_is_refused(shards, index, random_vit, tiny, tmp_path):
-    with pytest.raises(ValueError, match=r"has no pictures: call update\(\) with a folder of shards"):
+    with pytest.raises(ValueError, match=r"has no images: call update\(\) with a folder of shards"):
         index.search("a cat")
     index.update(shards)
     with pytest.raises(ValueError, match=r"db has features of another model .*\(23dbeb75, float32, reduced\)"):

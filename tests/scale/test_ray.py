@@ -19,7 +19,7 @@ from pyarrow import parquet
 
 import helpers
 from cluster.encode import write_blocks
-from helpers.scale import ShardIndex
+from helpers.shards import ShardIndex
 from tests.conftest import ROOT
 
 COUNT, BLOCK = 240, 4
@@ -27,7 +27,7 @@ COUNT, BLOCK = 240, 4
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pictures")
+    folder = tmp_path_factory.mktemp("images")
     generator = np.random.default_rng(0)
     for i in range(COUNT):
         Image.fromarray(generator.integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(folder / f"{i}.png")
@@ -103,7 +103,7 @@ def test_no_row_is_lost_or_doubled_by_the_death_of_an_actor_and_of_the_driver(ma
     ]
     expected = helpers.encode_images(*tiny, [manifest.parent / f"{i}.png" for i in range(COUNT)])
     assert np.abs(np.array(table["features"].to_pylist())[:COUNT] - expected).max() < 1e-5
-    found = ShardIndex(tmp_path, *tiny, folder=manifest.parent).search(picture=manifest.parent / "5.png", k=1)
+    found = ShardIndex(tmp_path, *tiny, folder=manifest.parent).search(image=manifest.parent / "5.png", k=1)
     assert found[0].path == manifest.parent / "5.png"
     before = set(tmp_path.glob("*.parquet"))
     assert start(manifest, tmp_path).wait(200) == 0  # nothing is left to do

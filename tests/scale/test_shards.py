@@ -21,9 +21,9 @@ from pyarrow import parquet
 
 import helpers
 from helpers.__main__ import main
-from helpers.scale import Encoded, encode_manifest
-from helpers.scale.encoder import ABOUT
-from helpers.scale.manifest import Manifest, repeated_ids
+from helpers.shards import Encoded, encode_manifest
+from helpers.shards.encoder import ABOUT
+from helpers.shards.manifest import Manifest, repeated_ids
 from tests.conftest import IMAGES
 
 NAMES = sorted(path.name for path in IMAGES.glob("*.png"))[:12]
@@ -42,7 +42,7 @@ def manifest(tmp_path):
 
 @pytest.fixture(scope="module")
 def noise(tmp_path_factory):
-    """Pictures enough to kill in the middle: the manifest, and its shards by one worker."""
+    """Images enough to kill in the middle: the manifest, and its shards by one worker."""
     folder = tmp_path_factory.mktemp("many")
     generator = np.random.default_rng(0)
     for i in range(240):
@@ -88,7 +88,7 @@ def test_shards_hold_what_encode_images_gives(manifest, tmp_path, tiny):
 def test_a_file_tells_what_made_its_features(manifest, tmp_path, tiny):
     encode_manifest(manifest, tmp_path / "out", workers=1)
     about = json.loads(parquet.read_schema(tmp_path / "out" / "000000.parquet").metadata[ABOUT])
-    sha256 = helpers.available_models()[0].sha256
+    sha256 = helpers.list_models()[0].sha256
     assert about["model_sha256"] == sha256
     assert (about["precision"], about["decoding"], about["format"]) == ("float32", "reduced", 1)
 
@@ -142,11 +142,11 @@ def test_a_killed_command_goes_on_where_it_stopped(noise, tmp_path):
 
 
 def test_bad_rows_are_listed_and_cost_only_themselves(manifest, tmp_path, tiny):
-    (tmp_path / "text.png").write_bytes(b"no picture")
+    (tmp_path / "text.png").write_bytes(b"no image")
     (tmp_path / "folder").mkdir()
     bad = {
         ("a", "gone.png", "x"): "gone.png can't be opened: No such file or directory",
-        ("b", "text.png", "x"): "text.png can't be read as a picture: cannot identify image file",
+        ("b", "text.png", "x"): "text.png can't be read as an image: cannot identify image file",
         ("n3", "apple.png", "x"): "the id n3 stands in row 4 already",
         ("c", "folder", "x"): "folder is no file",
         ("", "apple.png", "x"): "the row has no id",
@@ -168,7 +168,7 @@ def test_bad_rows_are_listed_and_cost_only_themselves(manifest, tmp_path, tiny):
     assert np.abs(features_of(table)[-1] - last).max() < 1e-5
 
 
-def test_a_picture_that_was_missing_is_encoded_on_demand(manifest, tmp_path):
+def test_a_image_that_was_missing_is_encoded_on_demand(manifest, tmp_path):
     (tmp_path / NAMES[7]).rename(tmp_path / "away")
     assert encode_manifest(manifest, tmp_path / "out", shard_size=4, workers=1).errors == 1
     (tmp_path / "away").rename(tmp_path / NAMES[7])
@@ -327,7 +327,7 @@ def test_the_command_says_what_it_met(manifest, tmp_path, monkeypatch, capsys):
     code, out, error = run("--model", "no")
     assert (code, out) == (1, "")
     assert error.startswith("no model or file is called 'no'")
-    monkeypatch.setattr("helpers.scale.job.encode_manifest", lambda **_: Encoded(9000, 0, 0, (1,)))
+    monkeypatch.setattr("helpers.shards.job.encode_manifest", lambda **_: Encoded(9000, 0, 0, (1,)))
     assert run()[:2] == (
         1,
         f"9,000 rows in {tmp_path}/out: 9,000 with features, 0 without\n"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.scale.workers import ATTEMPTS, Team
+from helpers.shards.workers import ATTEMPTS, Team
 
 
 def start(folder, place):
@@ -76,13 +76,13 @@ def test_workers_that_die_before_they_are_ready_end_the_work():
 
 
 def test_no_work_starts_no_process(monkeypatch):
-    monkeypatch.setattr("helpers.scale.workers._Worker", None)
+    monkeypatch.setattr("helpers.shards.workers._Worker", None)
     assert list(Team(die, 2).work([])) == []
 
 
 GIVE_WORK = """
 import sys; from functools import partial; from pathlib import Path
-from helpers.scale.workers import Team
+from helpers.shards.workers import Team
 from tests.scale.test_workers import sleep
 if __name__ == "__main__":
     list(Team(partial(sleep, Path(sys.argv[1])), 2).work([100, 100]))

@@ -1,0 +1,132 @@
+"""Ask a model why: cover a part of the image, or leave out a word, and watch the similarity fall.
+
+Occlusion sensitivity, from Zeiler and Fergus 2014 (arXiv 1311.2901, section 4.2). It only calls the model,
+so any model will do, ViT or ResNet. It costs one encoded image for every place that is covered.
+"""
+
+from collections.abc import Callable, Iterable
+from itertools import chain
+
+import numpy as np
+from PIL import Image
+
+from helpers._clip import CLIP
+from helpers._validation import strings, whole
+from helpers.encode import encode_images, encode_texts
+from helpers.images import ImageSource, open_image
+from helpers.similarity import cosine_similarity
+
+MEAN_COLOUR = (123, 117, 104)  # what `preprocess` turns into zeros: 255 × its mean
+PATCHES_PER_SIDE = 4
+MOST_PIXELS = 30_000_000  # of covered copies in a batch; they take four bytes each, and three batches are at work
+
+Box = tuple[int, int, int, int]
+
+
+def occlusion_maps(
+    model: CLIP,
+    preprocess: Callable,
+    image: ImageSource,
+    texts: Iterable[str],
+    patch: int | None = None,
+    stride: int | None = None,
+    colour: str | tuple[int, int, int] = MEAN_COLOUR,
+    batch_size: int = 64,
+    progress: bool = True,
+) -> np.ndarray:
+    """Cover one place of an image after the other, and map how much each text fits less.
+
+    The patch slides over the image itself, and every covered copy goes through `preprocess`. So the map
+    has the coordinates of the image. It is zero where no patch reaches what the centre crop keeps, or the
+    few pixels around it that resizing blends in.
+
+    Args:
+        model: from `load` or `clip.load`.
+        preprocess: the transform that came with it.
+        image: an image, as `open_image` takes it.
+        texts: one map is made for each; a single string counts as a list of one.
+        patch: side of the square patch in pixels of the image; by default a quarter of its shorter side.
+        stride: pixels from one place to the next, at most ``patch``; by default half of ``patch``.
+        colour: of the patch; by default the mean colour of CLIP's training images, a warm grey.
+        batch_size: covered copies per forward pass; fewer of a large image, to spare memory. Each copy is resized
+            by itself, so an image of 12 megapixels takes seconds, and its thumbnail much less.
+        progress: show a bar when the work takes longer than two seconds.
+
+    Returns:
+        ``(texts, height, width)`` float32, height and width of the upright image. A pixel holds the drop of
+        the cosine similarity, averaged over all patches that cover this pixel, in [-2, 2]. Positive: the
+        text fits less without this place, so the place speaks for the text. Negative: it speaks against it.
+
+    Raises:
+        ImageError: this is no image that can be read.
+        TypeError: ``patch`` or ``stride`` is no whole number.
+        ValueError: ``patch`` does not fit into the image, or ``stride`` would leave gaps.
+    """
+    image = open_image(image)
+    batch_size = min(whole("batch_size", batch_size), 1 + MOST_PIXELS // (image.width * image.height))
+    boxes = _boxes(image.size, *_checked_sizes(image.size, patch, stride))
+    text_features = encode_texts(model, texts)
+    copies = chain([image], (_cover(image, box, colour) for box in boxes))
+    similarity = cosine_similarity(text_features, encode_images(model, preprocess, copies, batch_size, progress))
+    return _average(similarity[:, :1] - similarity[:, 1:], boxes, image.size)
+
+
+def word_drops(model: CLIP, preprocess: Callable, image: ImageSource, text: str) -> tuple[list[str], np.ndarray]:
+    """Leave one word out of a text after the other, and tell how much less the rest fits the image.
+
+    Args:
+        model: from `load` or `clip.load`.
+        preprocess: the transform that came with it.
+        image: an image, as `open_image` takes it.
+        text: at least one word; words are what stands between blanks.
+
+    Returns:
+        ``(words, drops)``: the words in their order, and ``(words,)`` float32, each the drop of the cosine
+        similarity in [-2, 2]. Positive: the text fits less without this word.
+
+    Raises:
+        ImageError: this is no image that can be read.
+        TypeError: the text is no string.
+        ValueError: the text has no word, or is too long for the model.
+    """
+    image, words = open_image(image), strings("text", [text])[0].split()
+    if not words:
+        raise ValueError(f"the text is {text!r}; give at least one word")
+    shorter = [" ".join(words[:i] + words[i + 1 :]) for i in range(len(words))]
+    text_features = encode_texts(model, [text, *shorter])
+    similarity = cosine_similarity(text_features, encode_images(model, preprocess, [image]))[:, 0]
+    return words, similarity[0] - similarity[1:]
+
+
+def _checked_sizes(size: tuple[int, int], patch: int | None, stride: int | None) -> tuple[int, int]:
+    """Fill in the defaults of patch and stride, and refuse what would not cover the image."""
+    patch = max(1, min(size) // PATCHES_PER_SIDE) if patch is None else patch
+    stride = max(1, patch // 2) if stride is None else stride
+    if not 1 <= whole("patch", patch, 0) <= min(size):
+        raise ValueError(f"patch is {patch}; in an image of {size[0]}×{size[1]} it must be between 1 and {min(size)}")
+    if not 1 <= whole("stride", stride, 0) <= patch:
+        raise ValueError(f"stride is {stride}; it must be between 1 and the patch, {patch}, to leave no gaps")
+    return patch, stride
+
+
+def _boxes(size: tuple[int, int], patch: int, stride: int) -> list[Box]:
+    """List the places of the patch, row by row: left, upper, right, lower. The last ones end at the edge."""
+    lefts, uppers = ([*range(0, length - patch, stride), length - patch] for length in size)
+    return [(left, upper, left + patch, upper + patch) for upper in uppers for left in lefts]
+
+
+def _cover(image: Image.Image, box: Box, colour: str | tuple[int, int, int]) -> Image.Image:
+    covered = image.copy()
+    covered.paste(colour, box)
+    return covered
+
+
+def _average(drops: np.ndarray, boxes: list[Box], size: tuple[int, int]) -> np.ndarray:
+    """Give each pixel the mean of the drops ``(texts, boxes)`` whose box covers it."""
+    width, height = size
+    total = np.zeros((len(drops), height, width), dtype=np.float32)
+    times = np.zeros((height, width), dtype=np.float32)
+    for drop, (left, upper, right, lower) in zip(drops.T, boxes, strict=True):
+        total[:, upper:lower, left:right] += drop[:, None, None]
+        times[upper:lower, left:right] += 1
+    return total / times

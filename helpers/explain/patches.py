@@ -1,0 +1,97 @@
+"""Ask a model where: each place of the image gets a feature row of its own, in the space of the texts.
+
+Nothing is trained, and one forward pass does. It looks inside, so the image encoder must be CLIP's own.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from helpers._clip import CLIP, AttentionPool2d, ResidualAttentionBlock, VisionTransformer
+from helpers.encode import encode_texts, pixels_or_errors
+from helpers.forward import feature_size
+from helpers.images import ImageError, ImageSource
+from helpers.similarity import cosine_similarity
+
+
+def patch_similarity(model: CLIP, preprocess: Callable, image: ImageSource, texts: Iterable[str]) -> np.ndarray:
+    """Compare every place of an image with every text, by one forward pass.
+
+    The last attention of an image encoder looks at all places, and adds up the *values* that it finds there. Here it
+    looks at one place after the other: the place's value goes through the output projection, and on into the space
+    of the texts. That is MaskCLIP's idea: Zhou, Loy and Dai 2022 (arXiv 2112.01071, section 3). Their code adds what a
+    ViT's last block adds, too: the patch's own row and the MLP. Here both are left out, as ClearCLIP does (Lan et al.
+    2024, arXiv 2407.12442): with `tiny-vit` the maps find more planted things without them.
+
+    The limits: CLIP was never taught to say where. On its way a place has seen what is around it, so an empty place
+    has a row, too, and it may look like any text. Compare the places of one map; the height of a number means less
+    than that of a whole image.
+
+    Args:
+        model: from `load` or `clip.load`, its image encoder a ViT or a ResNet as OpenAI's are.
+        preprocess: the transform that came with it.
+        image: an image, as `open_image` takes it.
+        texts: one map is made for each; a single string counts as a list of one.
+
+    Returns:
+        ``(texts, rows, columns)`` float32, each a cosine in [-1, 1]. The grid lies over the square that `preprocess`
+        keeps of the image: 7 × 7 for ``ViT-B/32`` and ``RN50``, 16 × 16 for ``ViT-L/14``, 8 × 8 for ``tiny-vit``,
+        2 × 2 for ``tiny``.
+
+    Raises:
+        ImageError: this is no image that can be read.
+        TypeError: one of the arguments is of another kind, or the image encoder is put together in another way than
+            CLIP's.
+        ValueError: a text is too long for the model, `preprocess` is another model's, or the model is in training mode.
+    """
+    feature_size(model)
+    last, rows_of = _last_attention(model)
+    [pixels] = pixels_or_errors(model, preprocess, fast_decode=False)([image])
+    if isinstance(pixels, ImageError):
+        raise pixels
+    text_features = encode_texts(model, texts)
+    pixels = pixels.unsqueeze(0).to(next(model.parameters()).device)
+    with torch.inference_mode():
+        places = rows_of(model.visual, last, _input_of(last, model, pixels)).float().cpu().numpy()
+    side = math.isqrt(len(places))
+    return cosine_similarity(text_features, places).reshape(len(text_features), side, side)
+
+
+def _last_attention(model: CLIP) -> tuple[nn.Module, Callable]:
+    """Give the part that mixes the places, and the function that takes them through it unmixed."""
+    visual = getattr(model, "visual", None)
+    if isinstance(visual, VisionTransformer) and isinstance(visual.transformer.resblocks[-1], ResidualAttentionBlock):
+        return visual.transformer.resblocks[-1], _rows_of_patches
+    pool = getattr(visual, "attnpool", None)
+    if isinstance(pool, AttentionPool2d):
+        return pool, _rows_of_places
+    raise TypeError(
+        f"patch_similarity looks inside CLIP's own ViT or ResNet, and this image encoder is a {type(visual).__name__}; "
+        "occlusion_maps takes any model"
+    )
+
+
+def _input_of(part: nn.Module, model: CLIP, pixels: torch.Tensor) -> torch.Tensor:
+    """Run the image encoder, and give what came into this part of it."""
+    seen = []
+    with part.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0])):
+        model.encode_image(pixels)
+    return seen[0]
+
+
+def _rows_of_patches(visual: VisionTransformer, block: ResidualAttentionBlock, x: torch.Tensor) -> torch.Tensor:
+    """Take the values of the patches in ``(1 + patches, 1, width)`` to where the class token's row ends."""
+    patches, attention = block.ln_1(x[1:, 0]), block.attn
+    width = patches.shape[1]
+    value = functional.linear(patches, attention.in_proj_weight[2 * width :], attention.in_proj_bias[2 * width :])
+    return visual.ln_post(attention.out_proj(value)) @ visual.proj
+
+
+def _rows_of_places(visual: nn.Module, pool: AttentionPool2d, x: torch.Tensor) -> torch.Tensor:
+    """Take the values of the places in ``(1, channels, rows, columns)`` to where the pooling's row ends."""
+    places = x[0].flatten(1).T + pool.positional_embedding[1:].to(x.dtype)
+    return pool.c_proj(pool.v_proj(places))

@@ -1,0 +1,102 @@
+"""Search the images of a folder by words, by images, by both; what is new there is encoded first.
+
+A text or an image may have a weight in front: "0.5*snow". The best are printed first, each with its cosine similarity
+with the question. Exit status 0 if an image was found, 1 if none, 2 if something is wrong.
+"""
+
+import argparse
+import json
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from helpers._validation import printable, whole
+from helpers.index.folder_index import FolderIndex
+from helpers.index.page import are_photographs, page
+from helpers.index.query import encode_query
+from helpers.models import load
+
+WEIGHT = re.compile(r"(\d*\.?\d+)\*(.+)", re.S)
+KNOW_NO_PHOTOGRAPHS = ("tiny", "tiny-vit")
+SAMPLE = 16  # images that are looked at, to tell what a folder holds
+LISTED = 3  # of the images that can't be read
+
+
+def main(arguments: list[str]) -> int:
+    """Update the index of a folder, search it, and print what was found."""
+    options = _parser().parse_intermixed_args(arguments)
+    try:
+        return _search(options)
+    except (ValueError, TypeError, OSError, RuntimeError) as error:
+        print(printable(error), file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; what was encoded is saved, and the same command goes on", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m helpers search", description=__doc__)
+    parser.add_argument("folder", help="of the images; its index lives inside it, in .clip-index")
+    parser.add_argument("text", nargs="*", help="what to look for")
+    parser.add_argument("--image", action="append", default=[], metavar="FILE", help="find what is like it")
+    parser.add_argument("--not", action="append", default=[], metavar="TEXT", dest="no_text", help="lead away from it")
+    parser.add_argument("--not-image", action="append", default=[], metavar="FILE", help="lead away from it")
+    parser.add_argument("-k", type=int, default=10, help="how many at most; by default 10")
+    parser.add_argument("--threshold", type=float, metavar="SCORE", help="only those with a higher score")
+    parser.add_argument("--model", default=os.environ.get("CLIP_MODEL", "tiny"), help="by default $CLIP_MODEL, or tiny")
+    parser.add_argument("--index-folder", metavar="FOLDER", help="where the index lives if not inside the folder")
+    parser.add_argument("--html", metavar="FILE", help="write what was found as a page, too")
+    parser.add_argument("--json", action="store_true", help="print all as JSON")
+    return parser
+
+
+def _search(options: argparse.Namespace) -> int:
+    whole("k", options.k)
+    texts = [*_weighted(options.text, 1), *_weighted(options.no_text, -1)]
+    images = [*_weighted(options.image, 1), *_weighted(options.not_image, -1)]
+    question = _written(texts + images)
+    model, preprocess = load(options.model)
+    encode_query(model, preprocess, texts, images)  # what is wrong with it is told before a folder is encoded
+    index = FolderIndex(options.folder, model, preprocess, options.index_folder)
+    changes = index.update()
+    matches = index.search(texts, images, options.k, options.threshold)
+    notes = _notes(index, options.model)
+    if options.json:
+        found = [{"path": str(match.path), "score": round(match.score, 4)} for match in matches]
+        told: dict[str, Any] = {"model": options.model, "question": question, "matches": found, "notes": notes}
+        print(json.dumps({**told, "changes": changes._asdict(), "errors": index.errors}, indent=1))
+    else:
+        print(f"{options.model}, {len(index.paths):,} images: {printable(question)}", file=sys.stderr)
+        for match in matches:
+            print(f"{match.score:6.3f}  {printable(Path(options.folder) / match.path.relative_to(index.folder))}")
+        print(*notes, sep="\n", end="\n" * bool(notes), file=sys.stderr)
+    if options.html:
+        Path(options.html).write_text(page(question, options.model, matches, notes), encoding="utf-8")
+    return 0 if matches else 1
+
+
+def _weighted(parts: list[str], sign: int) -> list[tuple[str, float]]:
+    """Take the weight off the front of each part."""
+    found = [(part, WEIGHT.fullmatch(part)) for part in parts]
+    return [(match[2], sign * float(match[1])) if match else (part, float(sign)) for part, match in found]
+
+
+def _written(parts: list[tuple[str, float]]) -> str:
+    """Write a question as it was understood: "a red car - 0.5*snow"."""
+    signs = (f"{'-' if weight < 0 else '+'} {'' if abs(weight) == 1 else f'{abs(weight):g}*'}" for _, weight in parts)
+    return " ".join(sign + part for sign, (part, _) in zip(signs, parts, strict=True)).removeprefix("+ ")
+
+
+def _notes(index: FolderIndex, model: str) -> list[str]:
+    """Say what a person should know before trusting the result."""
+    reasons, paths = list(index.errors.values()), index.paths
+    notes = [f"left out: {reason}" for reason in reasons[:LISTED]]
+    if len(reasons) > LISTED:
+        notes.append(f"left out: {len(reasons) - LISTED:,} more; --json lists all")
+    sample = [index.folder / path for path in paths[:: -(-len(paths) // SAMPLE)]]
+    if model in KNOW_NO_PHOTOGRAPHS and are_photographs(sample):
+        notes.append(f"most images here look like photographs, and {model} knows none: try --model ViT-B/32")
+    return notes

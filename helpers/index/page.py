@@ -1,0 +1,112 @@
+"""Write what was found as a page that needs nothing else, and tell photographs from drawings."""
+
+import base64
+import io
+from collections.abc import Iterable
+from html import escape
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from helpers._validation import printable
+from helpers.images import ImageError, open_image
+from helpers.index.searchable import Match
+
+THUMBNAIL = 256  # pixels of the longer side
+LOOKED_AT = 128  # pixels of the longer side, where an image is judged
+FLAT = 0.25  # below it lie 19 of 20 photographs, and of 33 drawings none, as PNG or as JPEG
+PAGE = """\
+<!DOCTYPE html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<title>{question}</title>
+<style>
+:root {{ color-scheme: light dark; }}
+body {{ font: 16px/1.5 system-ui, sans-serif; margin: 2rem; color: #1b1b1f; background: #fff; }}
+h1 {{ font-size: 1.4rem; overflow-wrap: anywhere; }}
+ol {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(12rem, 1fr)); gap: 1rem; padding: 0; }}
+li {{ list-style: none; border: 1px solid #c8c8d0; border-radius: 8px; padding: .75rem; overflow-wrap: anywhere; }}
+img {{ display: block; width: 100%; height: 12rem; margin-bottom: .5rem; object-fit: contain; }}
+b {{ font-variant-numeric: tabular-nums; }}
+a {{ color: #0b57d0; }}
+@media (prefers-color-scheme: dark) {{
+  body {{ color: #e4e4e8; background: #16161a; }}
+  li {{ border-color: #4a4a52; }}
+  a {{ color: #a8c7fa; }}
+}}
+</style>
+<h1>{question}</h1>
+<p>{found} Model: {model}. A score is a cosine similarity, at most 1.</p>
+{notes}
+<ol>
+{items}
+</ol>
+</html>
+"""
+
+
+def page(question: str, model: str, matches: list[Match], notes: list[str]) -> str:
+    """Write a page of HTML with small copies of the images inside it; each leads to its file.
+
+    Args:
+        question: what was asked, in words.
+        model: what answered.
+        matches: the best first.
+        notes: a sentence each.
+    """
+    found = {0: "No image was found.", 1: "1 image."}.get(len(matches), f"{len(matches):,} images.")
+    return PAGE.format(
+        question=_text(question),
+        model=_text(model),
+        found=found,
+        notes="\n".join(f"<p>{_text(note)}</p>" for note in notes),
+        items="\n".join(map(_item, matches)),
+    )
+
+
+def are_photographs(paths: Iterable[Path]) -> bool:
+    """Say whether most of some images look like photographs; those that can't be read don't count.
+
+    In a drawing most pixels have the very colour of their neighbour, in a photograph few, for light and sensor vary
+    (Athitsos, Swain, Frankel, "Distinguishing photographs and graphics on the World Wide Web", 1997). Things cut out
+    and laid on plain white pass for drawings.
+    """
+    judged = []
+    for path in paths:
+        try:
+            judged.append(_flatness(open_image(path, LOOKED_AT)) < FLAT)
+        except ImageError:
+            continue
+    return 2 * sum(judged) > len(judged)
+
+
+def _flatness(image: Image.Image) -> float:
+    """Tell how many of the neighbours in a row have one colour, in [0, 1]."""
+    image.thumbnail((LOOKED_AT, LOOKED_AT), Image.Resampling.BOX)
+    pixels = np.asarray(image)
+    equal = (pixels[:, 1:] == pixels[:, :-1]).all(axis=2)
+    return float(equal.mean()) if equal.size else 1.0
+
+
+def _item(match: Match) -> str:
+    name, link = _text(match.path.name), escape(match.path.as_uri())
+    try:
+        shown = f'<img alt="{name}" src="data:image/jpeg;base64,{_thumbnail(match.path)}">'
+    except ImageError as error:  # it was moved or changed meanwhile
+        shown = _text(error)
+    return f'<li><a href="{link}" title="{_text(match.path)}">{shown}{name}</a><br><b>{match.score:.3f}</b></li>'
+
+
+def _thumbnail(path: Path) -> str:
+    image = open_image(path, THUMBNAIL)
+    image.thumbnail((THUMBNAIL, THUMBNAIL))
+    content = io.BytesIO()
+    image.save(content, "JPEG", quality=80)
+    return base64.b64encode(content.getvalue()).decode()
+
+
+def _text(value: object) -> str:
+    return escape(printable(value))

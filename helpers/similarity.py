@@ -1,0 +1,104 @@
+"""Compare features: normalize, cosine similarity, probabilities, the best matches."""
+
+import numpy as np
+
+from helpers._validation import finite, number, numbers, whole
+
+SHORTEST, LONGEST = np.finfo(np.float32).tiny, np.finfo(np.float32).max  # of what float32 holds with all its digits
+
+
+def normalize(features: np.ndarray) -> np.ndarray:
+    """Scale every row to length 1, in a new array.
+
+    Args:
+        features: ``(n, d)``, or one row ``(d,)``.
+
+    Returns:
+        The same shape in float32, every row of Euclidean length 1.
+
+    Raises:
+        TypeError: these are no numbers.
+        ValueError: a row is zero or not finite, so it has no direction.
+    """
+    features = numbers("features", features, 3).astype(np.float32, copy=False)
+    lengths = np.sqrt(np.einsum("...d,...d->...", features, features, dtype=np.float64))[..., None]
+    bad = np.flatnonzero(~((lengths >= SHORTEST) & (lengths <= LONGEST)))
+    if len(bad):
+        value = lengths.flat[bad[0]]
+        raise ValueError(
+            f"row {bad[0]} has length {value}, so it has no direction: "
+            "leave out the images that could not be read, and features that are all zero"
+        )
+    return features / lengths.astype(np.float32)
+
+
+def cosine_similarity(text_features: np.ndarray, image_features: np.ndarray) -> np.ndarray:
+    """Compare every text with every image.
+
+    Args:
+        text_features: ``(texts, d)``, rows of any length but zero.
+        image_features: ``(images, d)``, from the same model.
+
+    Returns:
+        ``(texts, images)`` float32, each in [-1, 1]: ``similarity[text_i, img_j]``.
+
+    Raises:
+        TypeError: these are no numbers.
+        ValueError: the two have different ``d``, or a row is zero or not finite.
+    """
+    text_features = np.atleast_2d(numbers("text_features", text_features))
+    image_features = np.atleast_2d(numbers("image_features", image_features))
+    if text_features.shape[1] != image_features.shape[1]:
+        raise ValueError(
+            f"texts have {text_features.shape[1]} features a row and images {image_features.shape[1]}: "
+            "encode both with the same model"
+        )
+    return (normalize(text_features) @ normalize(image_features).T).clip(-1, 1)
+
+
+def probabilities(similarity: np.ndarray, logit_scale: float = 100.0, axis: int = 0) -> np.ndarray:
+    """Share out one certainty among the candidates: softmax of ``logit_scale × similarity``.
+
+    Args:
+        similarity: ``(texts, images)`` cosine similarities.
+        logit_scale: how sharply to choose. OpenAI's models end their training at 100
+            (Radford et al. 2021, section 2.5); ``model.logit_scale.exp().item()`` tells a model's own.
+        axis: the candidates. 0: which text goes with each image (columns sum to 1);
+            1: which image goes with each text (rows sum to 1).
+
+    Returns:
+        The same shape in float32, each in [0, 1], summing to 1 along ``axis``.
+
+    Raises:
+        TypeError: these are no numbers.
+        ValueError: one is not finite, or there is nothing to choose from along ``axis``.
+    """
+    similarity = numbers("similarity", similarity)
+    if not -similarity.ndim <= whole("axis", axis, -2) < similarity.ndim or not similarity.shape[axis]:
+        raise ValueError(f"axis is {axis}; similarity of shape {similarity.shape} has no candidates along it")
+    logits = finite("similarity", number("logit_scale", logit_scale) * similarity.astype(np.float64))
+    weights = np.exp(logits - logits.max(axis=axis, keepdims=True))
+    return (weights / weights.sum(axis=axis, keepdims=True)).astype(np.float32)
+
+
+def top_k(similarity: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Find the ``k`` best images for every text.
+
+    Args:
+        similarity: ``(texts, images)``; give its transpose to find the best texts for every image.
+        k: how many; at most the number of images.
+
+    Returns:
+        ``(scores, indices)``, both ``(texts, k)``, best first; of equal scores the lower index comes first.
+
+    Raises:
+        TypeError: these are no numbers, or ``k`` is no whole number.
+        ValueError: a number is not finite, or ``k`` is not between 1 and the number of images.
+    """
+    similarity = finite("similarity", similarity)
+    columns = similarity.shape[-1]
+    if not 1 <= whole("k", k, -(10**9)) <= columns:
+        raise ValueError(f"k is {k}; it must be between 1 and {columns}, the number of columns")
+    backwards = np.argsort(similarity[..., ::-1], axis=-1, kind="stable")  # so that the lower index wins in the end
+    indices = columns - 1 - backwards[..., ::-1][..., :k]
+    return np.take_along_axis(similarity, indices, axis=-1), indices
