@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sized
 from itertools import chain
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from helpers.images import ImageError, ImageSource, cut_strip, is_source, open_i
 from helpers.threads import batches, in_shares, in_threads, share_out
 from helpers.tokenizer import tokenize
 
+Label = TypeVar("Label")
 SECONDS_BEFORE_BAR = 2
 
 
@@ -61,9 +63,9 @@ def encode_images(
         raise TypeError(f"{shown(images)} is no image and no list of images; give paths or PIL images")
     features, unreadable = [np.empty((0, size), dtype=np.float32)], []
     with progress_bar(images, "images", progress) as bar:
-        for batch in rows_or_errors(model, preprocess, batches(images, batch_size), fast_decode):
+        for batch in encode_batches(model, preprocess, batches(enumerate(images), batch_size), fast_decode):
             rows = np.full((len(batch), size), np.nan, dtype=np.float32)
-            for i, found in enumerate(batch):
+            for i, (_, found) in enumerate(batch):
                 if isinstance(found, ImageError):
                     unreadable.append(str(found))
                 else:
@@ -76,39 +78,43 @@ def encode_images(
     return joined
 
 
-def rows_or_errors(
-    model: CLIP, preprocess: Callable, sources: Iterable[list[ImageSource]], fast_decode: bool = True
-) -> Iterator[list[np.ndarray | ImageError]]:
+def encode_batches(
+    model: CLIP,
+    preprocess: Callable,
+    labelled: Iterable[list[tuple[Label, ImageSource]]],
+    fast_decode: bool = True,
+) -> Iterator[list[tuple[Label, np.ndarray | ImageError]]]:
     """Turn each image into its features, or into the reason why it has none.
 
-    The one way from a file to a row, for a list as for a folder. Its threads each take a piece of a batch from the
+    The one way from a file to its features, for a list as for a folder. Each thread takes a piece of a batch from the
     file to the features, so one decodes while another multiplies. On other devices than a CPU they decode and
-    preprocess, and the batch is encoded whole, while they go on with the next.
+    preprocess, and the batch is encoded whole, while they continue with the next.
 
     Args:
         model, preprocess, fast_decode: as in `encode_images`.
-        sources: batches of images, read a batch or two ahead.
+        labelled: batches of ``(label, image)``, read a batch or two ahead. A label is anything that the caller needs to
+            know which image this was.
 
     Yields:
-        For each batch, in order, a list as long as it: a row ``(d,)`` float32, not normalized, or an `ImageError`.
-        A row depends on what else is in its batch by rounding alone, and not on any other batch.
+        For each batch, in order, a list as long as it of ``(label, features)``: features are ``(d,)`` float32, not
+        normalized, or an `ImageError`. They depend on what else is in the batch by rounding alone.
     """
     device = next(model.parameters()).device
     read = pixels_or_errors(model, preprocess, fast_decode)
 
     def encode(inputs: list) -> list:
-        pixels = [found for found in inputs if not isinstance(found, ImageError)]
+        pixels = [found for _, found in inputs if not isinstance(found, ImageError)]
         if not pixels:
             return inputs
         with torch.inference_mode():
             rows = iter(image_features(model, torch.stack(pixels).to(device)).float().cpu().numpy())
-        return [found if isinstance(found, ImageError) else next(rows) for found in inputs]
+        return [(label, found if isinstance(found, ImageError) else next(rows)) for label, found in inputs]
 
-    def work(piece: list[ImageSource]) -> list:
-        inputs = read(piece)
+    def work(piece: list[tuple[Label, ImageSource]]) -> list:
+        inputs = list(zip([label for label, _ in piece], read([source for _, source in piece]), strict=True))
         return encode(inputs) if device.type == "cpu" else inputs
 
-    for found in in_shares(work, sources):
+    for found in in_shares(work, labelled):
         yield found if device.type == "cpu" else encode(found)
 
 
@@ -196,5 +202,5 @@ def _report(unreadable: list[str], total: int) -> None:
     """Warn of the images left out; raise if none is left."""
     listed = "; ".join(unreadable[:10]) + ("; …" if len(unreadable) > 10 else "")
     if len(unreadable) == total:
-        raise ImageError(listed)
+        raise ImageError(f"any of the {total} images", listed)
     warnings.warn(f"{len(unreadable)} of {total} images have a row of NaN: {listed}", stacklevel=3)

@@ -42,10 +42,20 @@ with contextlib.suppress(ImportError, OSError):
 
 
 class ImageError(ValueError):
-    """What was given is no image that can be read. The message names it and says why, in one printable line."""
+    """What was given is not an image that can be read.
 
-    def __init__(self, message: str) -> None:
-        super().__init__(printable(message))
+    Attributes:
+        source: its name: a path, or words such as "the 3×4 image".
+        reason: why, in one line.
+    """
+
+    def __init__(self, source: object, reason: str) -> None:
+        self.source, self.reason = printable(source), printable(reason)
+        super().__init__(self.source, self.reason)
+
+    def __str__(self) -> str:
+        """Name it and say why, in one printable line."""
+        return f"Cannot read {self.source}: {self.reason}"
 
 
 class NoDecoderError(ImageError):
@@ -75,8 +85,8 @@ def open_image(source: ImageSource, min_side: int | None = None) -> Image.Image:
     """
     if not is_source(source):
         raise ImageError(
-            f"a {type(source).__name__} is neither a path nor a PIL image; "
-            "make an image of an array with Image.fromarray"
+            f"a {type(source).__name__}",
+            "expected a path, an open binary file or a PIL image; Image.fromarray makes one of an array",
         )
     min_side = min_side and whole("min_side", min_side)
     try:
@@ -92,16 +102,14 @@ def open_image(source: ImageSource, min_side: int | None = None) -> Image.Image:
                 image.draft(None, (width, height))
             return _to_rgb(image)
     except FileNotFoundError as error:
-        raise ImageError(f"no such image: {_name(source)}") from error
+        raise ImageError(_name(source), "there is no such file") from error
     except UnidentifiedImageError as error:
         module, package = PLUGINS.get(Path(_name(source)).suffix.lower(), ("", ""))
         if module and not importlib.util.find_spec(module):
-            raise NoDecoderError(
-                f"{_name(source)} can't be read without a plugin of Pillow: pip install {package}"
-            ) from error
-        raise ImageError(f"{_name(source)} can't be read as an image: {reason(error)}") from error
+            raise NoDecoderError(_name(source), f"Pillow needs a plugin for it: pip install {package}") from error
+        raise ImageError(_name(source), reason(error)) from error
     except Exception as error:  # a damaged file makes decoders raise nearly anything, MemoryError too
-        raise ImageError(f"{_name(source)} can't be read as an image: {reason(error)}") from error
+        raise ImageError(_name(source), reason(error)) from error
 
 
 def cut_strip(image: Image.Image) -> Image.Image:

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import chain, islice, tee
+from itertools import chain, islice
 from typing import TypeVar
 
 import torch
@@ -72,13 +72,21 @@ def in_shares(function: Callable[[list[Piece]], list[Result]], groups: Iterable[
     Yields:
         For each batch, the results of its items.
     """
-    ahead, now = tee(groups)
-    results = chain.from_iterable(in_threads(function, (piece for batch in ahead for piece in share_out(batch))))
-    for batch in now:
-        yield list(islice(results, len(batch)))
+
+    def work(piece: tuple[list[Piece], bool]) -> tuple[list[Result], bool]:
+        return function(piece[0]), piece[1]
+
+    shares = map(share_out, groups)
+    pieces = ((piece, piece is batch[-1]) for batch in shares for piece in batch)
+    done: list[Result] = []
+    for results, is_last in in_threads(work, pieces):
+        done += results
+        if is_last:
+            yield done
+            done = []
 
 
 def share_out(batch: list[Piece]) -> list[list[Piece]]:
-    """Cut a batch into even pieces, one for each thread of torch."""
+    """Cut a batch into even pieces, one for each thread of torch; an empty batch is one empty piece."""
     size = max(1, -(-len(batch) // torch.get_num_threads()))
-    return [batch[start : start + size] for start in range(0, len(batch), size)]
+    return [batch[start : start + size] for start in range(0, len(batch), size)] or [batch]

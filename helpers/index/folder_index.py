@@ -12,7 +12,7 @@ import numpy as np
 
 from helpers._clip import CLIP
 from helpers._validation import path_of, printable, whole
-from helpers.encode import progress_bar, rows_or_errors
+from helpers.encode import encode_batches, progress_bar
 from helpers.fingerprint import made_by
 from helpers.forward import feature_size
 from helpers.index.journal import Record
@@ -112,7 +112,7 @@ class FolderIndex(Searchable):
             OSError: the index can't be read or written.
         """
         _existing(self.folder)
-        encode = partial(rows_or_errors, self.model, self.preprocess, fast_decode=self.fast_decode)
+        encode = partial(encode_batches, self.model, self.preprocess, fast_decode=self.fast_decode)
         kinds: Counter[str] = Counter()
         with self.store.writing():
             known, found = self.store.files, dict(walk(self.folder))
