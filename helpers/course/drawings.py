@@ -27,7 +27,7 @@ Colour = str | tuple[int, ...]
 Point = tuple[float, ...]  # x, y
 Cell = tuple[int, int]
 
-IMAGES = Path(__file__).resolve().parent.parent / "images"  # where the course keeps them as files
+IMAGES = Path(__file__).resolve().parents[2] / "images"  # where the course keeps them as files
 SUPERSAMPLING = 8
 HOLE = (0, 0, 0, 0)
 INK = "#2f2a33"
