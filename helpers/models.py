@@ -9,17 +9,18 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
-import clip
 import torch
 from torch import nn
 
-from helpers._checkpoint import read_state_dict, remember_file
-from helpers._clip import CLIP, OFFICIAL_URLS, build_model, clip_preprocess, fetch
+from helpers._checkpoint import read_state_dict
+from helpers._clip import CLIP, OFFICIAL_URLS, build_model, clip_preprocess, official_file
 from helpers._validation import path_of, printable, reason, shown
 from helpers.weights import TINY_PATH, TINY_SHA256, VIT_PATH, VIT_SHA256
 
 PRECISIONS = ("float32", "float16", "bfloat16")
 PROCESSOR = Path("/proc/cpuinfo")
+MOST_TOKENS = 4096  # of a text: the attention mask of a model grows with the square
+INTEGERS = ("num_batches_tracked", "input_resolution", "context_length", "vocab_size")  # all else are weights
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,11 @@ class ModelInfo:
     Attributes:
         name: what `load` takes.
         parameters: millions of parameters, both encoders together.
-        embedding_size: ``d``, the length of a feature row.
+        embedding_size: ``d``, the dimension of an embedding.
         resolution: pixels; the image encoder sees a square of this side.
         gflops: billions of multiplications and additions, for one image and one text.
         imagenet_accuracy: zero-shot top-1 on ImageNet in percent; None where nobody measured it.
-        download_mib: size of the file in MiB; 0 when it travels with this package.
+        download_mib: size of the file in MiB; 0 for the bundled models.
         sha256: checksum of that file.
 
     Sources: parameters, sizes and GFLOPs from open_clip's docs/model_profile.csv, accuracy from its
@@ -65,7 +66,7 @@ _FIGURES = (
 
 
 def list_models() -> tuple[ModelInfo, ...]:
-    """List the models that `load` knows by name: `tiny` and `tiny-vit` first, then OpenAI's nine."""
+    """List the models that `load` knows by name: the bundled `tiny` and `tiny-vit` first, then OpenAI's nine."""
     tiny = ModelInfo("tiny", 13.0, 384, 64, 0.3, None, 0, TINY_SHA256)
     tiny_vit = ModelInfo("tiny-vit", 10.5, 384, 64, 0.6, None, 0, VIT_SHA256)
     official = (ModelInfo(*figures, OFFICIAL_URLS[figures[0]].split("/")[-2]) for figures in _FIGURES)
@@ -77,76 +78,160 @@ def load(
     device: str | torch.device | None = None,
     download_root: str | PathLike | None = None,
     precision: str | None = None,
-    warm_up: bool = False,
 ) -> tuple[CLIP, Callable]:
     """Load a model and its preprocessing: the very pair that `clip.load` gives.
 
     The file is read as data: its tensors by their names, and nothing else. No code in it is run, be it a pickle's or
-    a TorchScript archive's, OpenAI's own included. The checksum of the file travels with the model.
+    a TorchScript archive's, OpenAI's own included. A bundled or official file has the SHA-256 of `list_models()`.
 
     Args:
         name: a name of `list_models()`, or the path of a checkpoint: a state dict saved with
             `torch.save`, or a TorchScript archive such as OpenAI's files.
         device: "cpu", "cuda", "mps", …; by default "cuda" if there is one, else "cpu".
         download_root: folder of the official files, by default ``~/.cache/clip``.
-        precision: "float32", "float16" or "bfloat16", of the numbers that the model multiplies; by default "float16"
-            on CUDA, else "float32". "bfloat16" is several times as fast on processors that have it, and moves a
-            feature row by less than a cosine of 0.001. On others it is several times slower, and a warning says so.
-        warm_up: encode one batch first, so that your own first batch is as fast as the later ones.
+        precision: "float32", "float16" or "bfloat16", of the weights that are multiplied with; by default "float16"
+            on CUDA, else "float32". "bfloat16" is several times as fast on CPUs that have it, and changes an
+            embedding by a cosine of less than 0.001; on others it is several times slower, and a warning says so.
+            "auto" is "bfloat16" on a CPU that has it (AVX512_BF16, AMX_BF16, or ARM's BF16, as Linux lists them),
+            else the default.
 
     Returns:
         ``(model, preprocess)``. The model is in eval mode. `preprocess` turns a PIL image into a
         ``(3, resolution, resolution)`` float32 tensor.
 
     Raises:
-        ValueError: the name or the precision is unknown, the device does not exist, or the file is no checkpoint, is
-            damaged, or holds a number that is not finite.
-        ConnectionError: an official model is not on this machine and can't be fetched.
+        ValueError: the name or the precision is unknown, the device does not exist, or the file is not a CLIP
+            checkpoint, is damaged, or holds weights that are not finite in this precision.
+        ConnectionError: an official model is not on this machine and cannot be downloaded.
+        OSError: the file cannot be read.
     """
     device = checked_device(device)
-    if precision == "bfloat16" and emulates_bfloat16(device):
-        warnings.warn(
-            "this processor has no bfloat16, so torch emulates it, several times slower than float32 "
-            "(measured on AVX2: 18 prompts a second against 146): use precision='float32'",
-            stacklevel=2,
-        )
-    precision = precision or default_precision(device)
-    if precision not in PRECISIONS:
-        raise ValueError(f"no such precision: {shown(precision)}; use {', '.join(map(repr, PRECISIONS))}")
-    name, root = str(name), download_root and path_of("download_root", download_root)
-    embedded = {"tiny": (TINY_PATH, TINY_SHA256), "tiny-vit": (VIT_PATH, VIT_SHA256)}
-    if name in embedded:
-        path, _ = embedded[name]
-    elif name in OFFICIAL_URLS:
-        path = fetch(name, next(i.download_mib for i in list_models() if i.name == name), root)
-    elif _is_file(name):
-        path = Path(name)
-    else:
-        raise ValueError(_unknown_name(name))
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    if name in embedded and sha256 != embedded[name][1]:
-        raise ValueError(
-            f"{path} is damaged: its SHA-256 begins {sha256[:8]}, not {embedded[name][1][:8]}; fetch the file again"
-        )
-    model = _build(path).to(device).eval()
-    _set_precision(model, getattr(torch, precision))
-    remember_file(model, sha256)
-    if warm_up:
-        _warm_up(model, device)
-    return model, clip_preprocess(model.visual.input_resolution)
+    dtype = _dtype(precision, device)
+    path, content = _file(str(name), None if download_root is None else path_of("download_root", download_root))
+    try:
+        state_dict = read_state_dict(content)
+        del content  # so that the weights are not held a third time
+        model = _build(state_dict)
+        _set_precision(model, dtype)
+        _refuse_odd_weights(model)
+    except KeyError as error:
+        raise ValueError(f"{_cannot_read(path)}: it lacks {shown(error.args[0])}.") from error
+    except Exception as error:  # a damaged file makes zipfile, pickle and torch raise nearly anything
+        raise ValueError(f"{_cannot_read(path)}: {reason(error).removesuffix('.')}.") from error
+    return model.to(device).eval(), clip_preprocess(model.visual.input_resolution)
 
 
 def default_precision(device: torch.device) -> str:
-    """Say in which precision `load` reads a model for a device unless it is told otherwise."""
+    """Return the precision in which `load` reads a model for a device unless it is told otherwise."""
     return "float16" if device.type == "cuda" else "float32"
 
 
 def emulates_bfloat16(device: torch.device) -> bool:
-    """Say whether this is a processor without bfloat16, as Linux lists what it can; False where nothing is listed."""
-    if device.type != "cpu" or not PROCESSOR.is_file():
-        return False
-    return not re.search(r"\b(amx_bf16|avx512_bf16|bf16)\b", PROCESSOR.read_text())
+    """Return whether this is a CPU without bfloat16, as Linux lists what it has; False where nothing is listed."""
+    return device.type == "cpu" and PROCESSOR.is_file() and not _lists_bfloat16()
+
+
+def _lists_bfloat16() -> bool:
+    return PROCESSOR.is_file() and bool(re.search(r"\b(amx_bf16|avx512_bf16|bf16)\b", PROCESSOR.read_text()))
+
+
+def _dtype(precision: str | None, device: torch.device) -> torch.dtype:
+    """Return the dtype that a precision stands for on a device."""
+    if precision == "bfloat16" and emulates_bfloat16(device):
+        warnings.warn(
+            "This CPU has no bfloat16, so PyTorch emulates it, several times slower than float32 "
+            "(measured on AVX2: 18 prompts per second instead of 146). Use precision='auto'.",
+            stacklevel=3,
+        )
+    if precision == "auto" and device.type == "cpu" and _lists_bfloat16():
+        precision = "bfloat16"
+    if precision is None or precision == "auto":
+        precision = default_precision(device)
+    if precision not in PRECISIONS:
+        choice = ", ".join(map(repr, PRECISIONS))
+        raise ValueError(f"Expected precision {choice} or 'auto'; got {shown(precision)}.")
+    return getattr(torch, precision)
+
+
+def checked_device(device: str | torch.device | None) -> torch.device:
+    """Return the device of that name, by default "cuda" if there is one, else "cpu"; ValueError if there is none."""
+    if device is None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        found = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"Expected device 'cpu', 'cuda' or 'mps'; got {shown(device)}.") from error
+    try:
+        torch.zeros(1, device=found).item()
+    except Exception as error:  # of many kinds: torch was built without it, it is not there, it has no numbers
+        raise ValueError(
+            f"Expected a device of this machine; got {str(found)!r} ({reason(error)}). Use device='cpu'."
+        ) from error
+    return found
+
+
+def _file(name: str, download_root: Path | None) -> tuple[Path, bytes]:
+    """Return where a model's file is, and its content, whose SHA-256 is right if one is known."""
+    bundled = {"tiny": (TINY_PATH, TINY_SHA256), "tiny-vit": (VIT_PATH, VIT_SHA256)}
+    if name in bundled:
+        path, sha256 = bundled[name]
+        content = path.read_bytes()
+        if (found := hashlib.sha256(content).hexdigest()) != sha256:
+            raise ValueError(
+                f"Expected {path} with SHA-256 {sha256[:8]}…; got {found[:8]}…: it is damaged. Reinstall this package."
+            )
+        return path, content
+    if name in OFFICIAL_URLS:
+        return official_file(name, next(i.download_mib for i in list_models() if i.name == name), download_root)
+    try:
+        if Path(name).is_file():
+            with Path(name).open("rb") as file:
+                start = file.read(2)
+                return Path(name), start + (file.read() if start == b"PK" else b"")  # else it is refused, and not read
+    except ValueError:  # such as NUL in a name
+        pass
+    raise ValueError(_unknown_name(name))
+
+
+def _unknown_name(name: str) -> str:
+    names = [info.name for info in list_models()]
+    by_lower = {known.lower(): known for known in names}
+    nearest = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.4)
+    hint = f" Did you mean {by_lower[nearest[0]]!r}?" if nearest else ""
+    return (
+        f"Expected the name of a model or a checkpoint file; got {shown(name)}.{hint} The names are {', '.join(names)}."
+    )
+
+
+def _cannot_read(path: Path) -> str:
+    return f"Cannot read {printable(path)} as a CLIP checkpoint"
+
+
+def _build(state_dict: dict[str, torch.Tensor]) -> CLIP:
+    """Build a float32 model of these tensors, which are taken out of the dictionary one by one to save memory."""
+    if "visual.proj" in state_dict and "text_projection" not in state_dict:  # an image encoder that shares our texts
+        tiny = read_state_dict(TINY_PATH.read_bytes())
+        state_dict |= {name: tensor for name, tensor in tiny.items() if not name.startswith("visual.")}
+    for name, tensor in state_dict.items():
+        if not tensor.is_floating_point() and name.rpartition(".")[2] not in INTEGERS:
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise ValueError(f"its {shown(name)} is of kind {kind}, not floating point")
+    if len(state_dict["positional_embedding"]) > MOST_TOKENS:
+        raise ValueError(f"its texts have more than {MOST_TOKENS:,} tokens")
+    with torch.device("meta"), warnings.catch_warnings(action="ignore"):  # its shapes, at no cost of memory or time
+        model = build_model(dict(state_dict))
+    weights = {}
+    for name in [name for name in state_dict if name not in INTEGERS]:
+        tensor = state_dict.pop(name)
+        dtype = torch.float32 if tensor.is_floating_point() else torch.int64
+        weights[name] = tensor.to(dtype, copy=True, memory_format=torch.contiguous_format)
+        if tensor.dtype == torch.float64 and tensor.any() and not weights[name].any():
+            raise ValueError(f"its {shown(name)} holds values that are too small for float32")
+    model.load_state_dict(weights, assign=True)
+    mask = model.build_attention_mask()  # the one tensor of a CLIP that is in no state dict
+    for block in model.transformer.resblocks:
+        block.attn_mask = mask
+    return model
 
 
 def _set_precision(model: CLIP, precision: torch.dtype) -> None:
@@ -159,62 +244,14 @@ def _set_precision(model: CLIP, precision: torch.dtype) -> None:
                 getattr(part, name).data = getattr(part, name).data.to(precision)
 
 
-def _warm_up(model: CLIP, device: torch.device) -> None:
-    """Let torch fetch its kernels and its memory."""
-    resolution = model.visual.input_resolution
-    tokens = clip.tokenize(["a picture of a cat"] * 16, context_length=model.context_length, truncate=True)
-    with torch.inference_mode():
-        model.encode_image(torch.zeros(16, 3, resolution, resolution, device=device)).cpu()
-        model.encode_text(tokens.to(device)).cpu()
-
-
-def checked_device(device: str | torch.device | None) -> torch.device:
-    """Give the device of that name, by default "cuda" if there is one, else "cpu"; ValueError if there is none."""
-    if device is None:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        found = torch.device(device)
-    except (RuntimeError, TypeError) as error:
-        raise ValueError(f"no such device: {shown(device)}; use 'cpu', 'cuda' or 'mps'") from error
-    try:
-        torch.zeros(1, device=found).item()
-    except Exception as error:  # of many kinds: torch was built without it, it is not there, it has no numbers
-        raise ValueError(f"this machine has no {str(found)!r} device; use device='cpu' ({reason(error)})") from error
-    return found
-
-
-def _is_file(name: str) -> bool:
-    try:
-        return Path(name).is_file()
-    except OSError:  # such as a name that is too long for a file
-        return False
-
-
-def _unknown_name(name: str) -> str:
-    names = [info.name for info in list_models()]
-    by_lower = {known.lower(): known for known in names}
-    nearest = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.4)
-    hint = f"; did you mean {by_lower[nearest[0]]!r}?" if nearest else ""
-    return f"no model or file is called {shown(name)}{hint} The names are: {', '.join(names)}"
-
-
-def _build(path: Path) -> CLIP:
-    """Build a model from a file. Not `clip.load`: it runs an archive's code, and fails on a state dict."""
-    try:
-        state_dict = read_state_dict(path)
-        if "visual.proj" in state_dict and "text_projection" not in state_dict:  # an image side that shares our texts
-            tiny = torch.load(TINY_PATH, map_location="cpu", weights_only=True)
-            state_dict = {k: v for k, v in tiny.items() if not k.startswith("visual.")} | state_dict
-        with torch.device("meta"), warnings.catch_warnings(action="ignore"):  # its shapes first, at no cost of memory
-            build_model(dict(state_dict))
-        model = build_model(dict(state_dict)).float()
-        model.load_state_dict(state_dict)  # again: build_model rounded the numbers to 16 bits
-    except KeyError as error:
-        raise ValueError(f"{printable(path)} holds no CLIP state dict: it lacks {shown(error.args[0])}") from error
-    except Exception as error:
-        why = "it is empty or ends too early" if isinstance(error, EOFError) else reason(error)
-        raise ValueError(f"{printable(path)} is not a readable CLIP checkpoint: {why}") from error
+def _refuse_odd_weights(model: CLIP) -> None:
+    """Refuse what would make embeddings of NaN."""
     for name, tensor in model.state_dict().items():
-        if not tensor.isfinite().all():
-            raise ValueError(f"{printable(path)} is damaged: {name} holds numbers that are not finite")
-    return model
+        if not tensor.numel():
+            continue
+        least, most = tensor.aminmax()  # NaN if one value is
+        if not (least.isfinite() and most.isfinite()):
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise ValueError(f"its {name} holds values that are not finite in {kind}")
+        if name.endswith("running_var") and least < 0:
+            raise ValueError(f"its {name} holds a negative variance")

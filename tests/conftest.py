@@ -16,7 +16,7 @@ IMAGES = ROOT / "images"
 
 @pytest.fixture(scope="session")
 def tiny():
-    """The embedded model: ``(model, preprocess)``."""
+    """The bundled model: ``(model, preprocess)``."""
     return helpers.load("tiny")
 
 

@@ -1,11 +1,10 @@
 """What load promises: the pair of clip.load, in 32 bits on a CPU, or one clear line."""
 
 import copy
-import hashlib
 import os
 import subprocess
 import sys
-import urllib.error
+import warnings
 
 import clip
 import numpy as np
@@ -32,12 +31,12 @@ ARCHITECTURES = {
 """As the papers and the checkpoints give them, in the order of CLIP's arguments."""
 
 
-EMBEDDED = ("tiny", "tiny-vit")
+BUNDLED = ("tiny", "tiny-vit")
 
 
-def test_models_are_the_embedded_two_and_the_nine_of_clip():
+def test_models_are_the_bundled_two_and_the_nine_of_clip():
     names = [info.name for info in helpers.list_models()]
-    assert names == [*EMBEDDED, *clip.list_models()]
+    assert names == [*BUNDLED, *clip.available_models()]
 
 
 def count_gflops(model, resolution):
@@ -49,11 +48,11 @@ def count_gflops(model, resolution):
         if isinstance(module, (torch.nn.Conv2d, torch.nn.Linear)):
             multiplications += output.numel() * module.weight[0].numel()
         elif isinstance(module, torch.nn.MultiheadAttention):
-            places, _, width = inputs[0].shape
-            multiplications += 4 * places * width**2 + 2 * places**2 * width
-        elif isinstance(module, AttentionPool2d):  # one place asks, all places answer
-            places, width = inputs[0].shape[2:].numel() + 1, inputs[0].shape[1]
-            multiplications += (2 * places + 1) * width**2 + 2 * places * width + width * output.shape[-1]
+            positions, _, width = inputs[0].shape
+            multiplications += 4 * positions * width**2 + 2 * positions**2 * width
+        elif isinstance(module, AttentionPool2d):  # one place asks, all positions answer
+            positions, width = inputs[0].shape[2:].numel() + 1, inputs[0].shape[1]
+            multiplications += (2 * positions + 1) * width**2 + 2 * positions * width + width * output.shape[-1]
 
     hooks = [part.register_forward_hook(add) for part in model.modules()]
     with torch.no_grad():
@@ -84,8 +83,8 @@ def test_figures_of_official_models_follow_from_their_architecture(info):
     assert count_gflops(model, info.resolution) == pytest.approx(info.gflops, rel=0.04)
 
 
-@pytest.mark.parametrize("info", helpers.list_models()[:2], ids=EMBEDDED)
-def test_figures_of_the_embedded_are_measured(info):
+@pytest.mark.parametrize("info", helpers.list_models()[:2], ids=BUNDLED)
+def test_figures_of_the_bundled_are_measured(info):
     model, _ = helpers.load(info.name, device="cpu")
     assert round(sum(parameter.numel() for parameter in model.parameters()) / 1e6, 1) == info.parameters
     assert (model.text_projection.shape[1], model.visual.input_resolution) == (info.embedding_size, info.resolution)
@@ -107,30 +106,32 @@ def test_every_way_to_say_cpu_gives_32_bits(device):
 
 
 @pytest.mark.parametrize(("name", "path"), [("tiny", "TINY_PATH"), ("tiny-vit", "VIT_PATH")])
-def test_a_damaged_embedded_model_is_refused(monkeypatch, tmp_path, name, path):
+def test_a_damaged_bundled_model_is_refused(monkeypatch, tmp_path, name, path):
     damaged = tmp_path / f"{name}.pt"
     content = bytearray(getattr(models, path).read_bytes())
     content[len(content) // 2] ^= 1
     damaged.write_bytes(content)
     monkeypatch.setattr(models, path, damaged)
-    with pytest.raises(ValueError, match=rf"{name}\.pt is damaged: its SHA-256 begins \w{{8}}, not \w{{8}}"):
+    with pytest.raises(
+        ValueError, match=rf"Expected .*{name}\.pt with SHA-256 \w{{8}}…; got \w{{8}}…: it is damaged\."
+    ):
         helpers.load(name)
 
 
 def test_an_unknown_name_lists_the_names_and_the_nearest():
     with pytest.raises(
-        ValueError, match=r"called 'vit-b32'; did you mean 'ViT-B/32'\? The names are: tiny, tiny-vit, RN50, .*"
+        ValueError, match=r"got 'vit-b32'\. Did you mean 'ViT-B/32'\? The names are tiny, tiny-vit, RN50, .*"
     ):
         helpers.load("vit-b32")
-    with pytest.raises(ValueError, match=r"called 'qqqqqqqqq' The names are: tiny"):
+    with pytest.raises(ValueError, match=r"got 'qqqqqqqqq'\. The names are tiny"):
         helpers.load("qqqqqqqqq")
 
 
 def test_an_unknown_or_missing_device_is_named():
-    with pytest.raises(ValueError, match="no such device: 'gpu'; use 'cpu', 'cuda' or 'mps'"):
+    with pytest.raises(ValueError, match="Expected device 'cpu', 'cuda' or 'mps'; got 'gpu'\\."):
         helpers.load("tiny", device="gpu")
     if not torch.cuda.is_available():
-        with pytest.raises(ValueError, match="this machine has no 'cuda' device; use device='cpu'"):
+        with pytest.raises(ValueError, match="got 'cuda' .*Use device='cpu'"):
             helpers.load("tiny", device="cuda")
 
 
@@ -142,7 +143,7 @@ def test_a_state_dict_file_keeps_its_32_bits(random_vit, tmp_path):
     assert preprocess.transforms[0].size == 32
 
 
-def test_a_image_side_alone_gets_the_text_side_of_tiny(tiny, tmp_path):
+def test_an_image_encoder_alone_gets_the_text_encoder_of_tiny(tiny, tmp_path):
     torch.manual_seed(0)
     visual = VisionTransformer(64, 16, 64, 1, 1, 384)
     torch.save({f"visual.{k}": v for k, v in visual.state_dict().items()}, tmp_path / "side.pt")
@@ -179,14 +180,14 @@ def test_an_archive_loads_as_clip_load_does(archive):
 def test_a_file_that_is_no_checkpoint_is_named(tmp_path, content):
     path = tmp_path / "junk.pt"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"junk\.pt is not a readable CLIP checkpoint") as caught:
+    with pytest.raises(ValueError, match=r"Cannot read .*junk\.pt as a CLIP checkpoint: ") as caught:
         helpers.load(path)
     assert "\n" not in str(caught.value)
 
 
 def test_another_networks_weights_are_refused(tmp_path):
     torch.save({"layer.weight": torch.zeros(3)}, tmp_path / "other.pt")
-    with pytest.raises(ValueError, match=r"other\.pt holds no CLIP state dict: it lacks 'visual"):
+    with pytest.raises(ValueError, match=r"Cannot read .*other\.pt as a CLIP checkpoint: it lacks 'visual"):
         helpers.load(tmp_path / "other.pt")
 
 
@@ -196,48 +197,12 @@ def test_a_checkpoint_can_run_no_code(tmp_path):
             return (os.mkdir, (str(tmp_path / "evil"),))
 
     torch.save({"visual": Evil()}, tmp_path / "evil.pt")
-    with pytest.raises(ValueError, match=r"evil\.pt is not a readable CLIP checkpoint"):
+    with pytest.raises(
+        ValueError,
+        match=r"evil\.pt as a CLIP checkpoint: its 'visual' is a .*mkdir, whose code is not run, not a tensor",
+    ):
         helpers.load(tmp_path / "evil.pt")
     assert not (tmp_path / "evil").exists()
-
-
-def test_without_network_one_line_says_the_way_out(monkeypatch, tmp_path):
-    def refuse(*_, **__):
-        raise urllib.error.URLError("no network")
-
-    monkeypatch.setattr("urllib.request.OpenerDirector.open", refuse)
-    with pytest.raises(ConnectionError) as caught:
-        helpers.load("ViT-B/32", download_root=tmp_path)
-    message = str(caught.value)
-    for part in ("338 MiB", "no network", models.OFFICIAL_URLS["ViT-B/32"], str(tmp_path), "load('tiny')"):
-        assert part in message
-    assert "\n" not in message
-
-
-def serve(archive, folder, monkeypatch, checksum):
-    """Let `ViT-B/32` stand at a file address with this checksum in it, as in OpenAI's own addresses."""
-    place = folder / checksum / "ViT-B-32.pt"
-    place.parent.mkdir(parents=True)
-    place.write_bytes(archive.read_bytes())
-    monkeypatch.setitem(models.OFFICIAL_URLS, "ViT-B/32", place.as_uri())
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_an_official_model_is_fetched_once_and_checked(archive, tmp_path, monkeypatch, random_vit):
-    serve(archive, tmp_path / "server", monkeypatch, hashlib.sha256(archive.read_bytes()).hexdigest())
-    model, _ = helpers.load("ViT-B/32", device="cpu", download_root=tmp_path / "cache")
-    assert torch.allclose(model.text_projection, random_vit.text_projection, atol=1e-3)
-    (tmp_path / "server").rename(tmp_path / "gone")
-    again, _ = helpers.load("ViT-B/32", device="cpu", download_root=tmp_path / "cache")
-    assert torch.equal(model.text_projection, again.text_projection)
-
-
-def test_a_damaged_download_is_refused(archive, tmp_path, monkeypatch):
-    serve(archive, tmp_path / "server", monkeypatch, "0" * 64)
-    with pytest.raises(
-        ConnectionError, match=r"what came is another file: its SHA-256 does not begin 00000000\).*'tiny'"
-    ):
-        helpers.load("ViT-B/32", device="cpu", download_root=tmp_path / "cache")
 
 
 def test_the_clipboard_tool_of_the_same_name_is_recognised(tmp_path):
@@ -273,38 +238,43 @@ def test_float16_rounds_what_clip_itself_rounds(random_vit):
 
 
 def test_an_unknown_precision_is_named():
-    with pytest.raises(ValueError, match="no such precision: 'int8'; use 'float32', 'float16', 'bfloat16'"):
+    with pytest.raises(
+        ValueError, match="Expected precision 'float32', 'float16', 'bfloat16' or 'auto'; got 'int8'\\."
+    ):
         helpers.load("tiny", precision="int8")
 
 
-def test_warm_up_encodes_once_before_the_first_batch(monkeypatch):
-    calls = []
-    for name in ("encode_image", "encode_text"):
-        original = getattr(CLIP, name)
-
-        def counted(model, batch, name=name, original=original):
-            calls.append(name)
-            return original(model, batch)
-
-        monkeypatch.setattr(CLIP, name, counted)
-    helpers.load("tiny")
-    assert calls == []
-    helpers.load("tiny", warm_up=True)
-    assert calls == ["encode_image", "encode_text"]
-
-
-def test_a_model_of_another_context_length_is_warmed_up_too(tmp_path):
-    torch.save(CLIP(32, 64, 1, 64, 32, 5, 49408, 64, 1, 1).state_dict(), tmp_path / "short.pt")
-    assert helpers.load(tmp_path / "short.pt", warm_up=True)[0].context_length == 5
-
-
-@pytest.mark.parametrize(("flags", "emulated"), [("fpu avx2 fma", True), ("avx512f avx512_bf16", False)])
-def test_bfloat16_on_a_processor_without_it_is_warned_of(flags, emulated, monkeypatch, tmp_path, recwarn):
+@pytest.mark.parametrize(
+    ("flags", "has"), [("fpu avx2 fma", False), ("avx512f avx512_bf16", True), ("asimd bf16", True)]
+)
+def test_bfloat16_is_taken_automatically_where_the_cpu_has_it_and_warned_of_elsewhere(
+    flags, has, monkeypatch, tmp_path
+):
     (tmp_path / "cpuinfo").write_text(f"model name : AMD EPYC\nflags : {flags}\n")
     monkeypatch.setattr(models, "PROCESSOR", tmp_path / "cpuinfo")
-    helpers.load("tiny", device="cpu", precision="float32")
-    assert not recwarn
-    helpers.load("tiny", device="cpu", precision="bfloat16")
-    assert [str(warning.message)[:61] for warning in recwarn] == emulated * [
-        "this processor has no bfloat16, so torch emulates it, several"
+    with warnings.catch_warnings(action="error"):
+        assert helpers.load("tiny", device="cpu", precision="auto")[0].dtype == (
+            torch.bfloat16 if has else torch.float32
+        )
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        helpers.load("tiny", device="cpu", precision="bfloat16")
+    assert [str(warning.message)[:51] for warning in said] == (not has) * [
+        "This CPU has no bfloat16, so PyTorch emulates it, s"
     ]
+
+
+def test_where_nothing_is_known_of_the_cpu_auto_is_the_default(monkeypatch, tmp_path):
+    monkeypatch.setattr(models, "PROCESSOR", tmp_path / "missing")
+    assert helpers.load("tiny", device="cpu", precision="auto")[0].dtype == torch.float32
+
+
+def test_a_model_has_all_its_parts_on_the_device(random_vit, tmp_path):
+    """The attention mask is no part of a state dict."""
+    torch.save(random_vit.state_dict(), tmp_path / "own.pt")
+    model, _ = helpers.load(tmp_path / "own.pt", device="cpu")
+    tokens = clip.tokenize(["a cat", "two dogs"])
+    with torch.no_grad():
+        assert torch.equal(model.encode_text(tokens), random_vit.encode_text(tokens))
+    for block in model.transformer.resblocks:
+        assert torch.equal(block.attn_mask, random_vit.transformer.resblocks[0].attn_mask)
