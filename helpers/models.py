@@ -183,14 +183,19 @@ def _file(name: str, download_root: Path | None) -> tuple[Path, bytes]:
         return path, content
     if name in OFFICIAL_URLS:
         return official_file(name, next(i.download_mib for i in list_models() if i.name == name), download_root)
+    path = Path(name)
+    if not _is_file(path):
+        raise ValueError(_unknown_name(name))
+    with path.open("rb") as file:
+        start = file.read(2)
+        return path, start + (file.read() if start == b"PK" else b"")  # anything else is refused, and not read
+
+
+def _is_file(path: Path) -> bool:
     try:
-        if Path(name).is_file():
-            with Path(name).open("rb") as file:
-                start = file.read(2)
-                return Path(name), start + (file.read() if start == b"PK" else b"")  # else it is refused, and not read
-    except ValueError:  # such as NUL in a name
-        pass
-    raise ValueError(_unknown_name(name))
+        return path.is_file()
+    except (OSError, ValueError):  # such as a name that is too long for a file, or has a NUL
+        return False
 
 
 def _unknown_name(name: str) -> str:
@@ -216,10 +221,10 @@ def _build(state_dict: dict[str, torch.Tensor]) -> CLIP:
         if not tensor.is_floating_point() and name.rpartition(".")[2] not in INTEGERS:
             kind = str(tensor.dtype).removeprefix("torch.")
             raise ValueError(f"its {shown(name)} is of kind {kind}, not floating point")
-    if len(state_dict["positional_embedding"]) > MOST_TOKENS:
-        raise ValueError(f"its texts have more than {MOST_TOKENS:,} tokens")
     with torch.device("meta"), warnings.catch_warnings(action="ignore"):  # its shapes, at no cost of memory or time
         model = build_model(dict(state_dict))
+    if model.context_length > MOST_TOKENS:
+        raise ValueError(f"its texts have more than {MOST_TOKENS:,} tokens")
     weights = {}
     for name in [name for name in state_dict if name not in INTEGERS]:
         tensor = state_dict.pop(name)

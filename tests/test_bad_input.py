@@ -537,7 +537,7 @@ kind(
 )
 kind(
     "model: a negative variance",
-    loaded(lambda w: w.checkpoint("minus.pt", changed(w, **{"visual.bn1.running_var": torch.full((32,), -1.0)}))),
+    loaded(lambda w: w.checkpoint("minus.pt", changed(w, **{"visual.bn1.running_var": torch.full((16,), -1.0)}))),
     ValueError,
     r"its visual\.bn1\.running_var holds a negative variance",
 )

@@ -1,4 +1,4 @@
-"""A file is read as data: the tensors that torch would load, no code of it runs, and it takes memory by its own size."""
+"""A file is read as data: the tensors that torch would load, no code of it runs, and it takes little memory."""
 
 import io
 import os

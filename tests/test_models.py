@@ -208,14 +208,14 @@ def test_a_checkpoint_can_run_no_code(tmp_path):
 def test_the_clipboard_tool_of_the_same_name_is_recognised(tmp_path):
     (tmp_path / "clip.py").write_text("def copy(text): ...\n")
     result = subprocess.run(
-        [sys.executable, "-c", "import helpers"],
+        [sys.executable, "-c", "import helpers; helpers.load"],
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
         capture_output=True,
         text=True,
         cwd=ROOT,
         check=False,
     )
-    assert "ImportError: the installed package 'clip' is not OpenAI's CLIP" in result.stderr
+    assert "Expected OpenAI's CLIP; the installed package 'clip' is another project" in result.stderr
     assert "pip uninstall clip" in result.stderr
 
 
