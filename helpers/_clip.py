@@ -109,7 +109,7 @@ class _Progress(tqdm):
 
     def __init__(self, name: str, mib: int) -> None:
         super().__init__(desc=name, total=mib * 2**20, unit="B", unit_scale=True, delay=2)
-        self.came, self.most, self.since = 0, (mib + 1) * 2**20, time.monotonic()
+        self.came, self.most, self.since = 0.0, (mib + 1) * 2**20, time.monotonic()
 
     def __bool__(self) -> bool:
         """Count for pooch even where a server does not say how much will come."""
@@ -132,7 +132,7 @@ class _Progress(tqdm):
 
     def reset(self, total: float | None = None) -> None:
         """Let pooch count all that came once more, as it does at the end."""
-        self.n, self.came = 0, 0
+        self.n, self.came = 0, 0.0
 
 
 def _cause(error: BaseException) -> str:
