@@ -1,29 +1,97 @@
-"""What features depend on: so those of two models, or of two ways of opening images, never mix."""
+"""What features depend on, so that those of two models, or of two ways of opening an image, never mix.
+
+A model is known by its weights, and by what it does with one image and one text: hooks, adapters, quantization and masks
+leave the weights alone. What it does is compared with a tolerance, because processors round differently.
+"""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 
-from helpers._checkpoint import weights_sha256
 from helpers._clip import CLIP
+from helpers.encode import encode_images, encode_texts
 from helpers.images import open_image
+from helpers.similarity import normalize
+
+TOLERANCE = 3e-4  # of a cosine. Measured against float32: float16 moves it by 1e-6, bfloat16 by 6e-5 (ViT-B/32)
+TEXT = "a photo of a red car and two dogs in front of a house"
+EXACT, PROBES = ("weights", "precision", "preprocess", "decoding"), ("image", "text")
 
 
-def made_by(model: CLIP, preprocess: Callable, fast_decode: bool) -> dict[str, str]:
-    """Tell what the features depend on. The preprocessing is known by what it makes of one image.
+def fingerprint(model: CLIP, preprocess: Callable, fast_decode: bool = True) -> dict[str, Any]:
+    """Describe what the features depend on; `same_maker` compares two descriptions.
 
     Args:
         model, preprocess, fast_decode: as in `encode_images`.
 
     Returns:
-        ``model_sha256``, ``precision``, ``preprocess_sha256`` and ``decoding``.
+        A dict that JSON can hold. ``weights`` and ``preprocess`` are the SHA-256 of the weights and of one preprocessed
+        image, ``precision`` is such as "float32", ``decoding`` is "reduced" or "full"; ``image`` and ``text`` are the
+        embeddings of one image and one text, ``(d,)`` of length 1, as lists.
+
+    Raises:
+        TypeError, ValueError: as `encode_images`; or the embeddings are not finite.
     """
-    sample = Image.fromarray((np.arange(53 * 71 * 4) * 7919 % 251).astype(np.uint8).reshape(53, 71, 4))
+    sample = open_image(_sample())
+    image = encode_images(model, preprocess, sample, progress=False, fast_decode=fast_decode)
+    text = encode_texts(model, TEXT, progress=False, truncate=True)
+    pixels = np.ascontiguousarray(preprocess(sample))
     return {
-        "model_sha256": weights_sha256(model),
+        "weights": weights_sha256(model),
         "precision": str(model.dtype).removeprefix("torch."),
-        "preprocess_sha256": hashlib.sha256(preprocess(open_image(sample)).numpy().tobytes()).hexdigest(),
+        "preprocess": hashlib.sha256(pixels).hexdigest(),
         "decoding": "reduced" if fast_decode else "full",
+        "image": normalize(image)[0].astype(float).round(6).tolist(),
+        "text": normalize(text)[0].astype(float).round(6).tolist(),
     }
+
+
+def same_maker(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    """Compare two fingerprints: True if features of the one may stand beside features of the other.
+
+    Args:
+        first, second: from `fingerprint`, be it on another processor, through JSON or not. Further keys are ignored.
+    """
+    return all(first.get(key) == second.get(key) for key in EXACT) and all(
+        _cosine(first.get(key), second.get(key)) > 1 - TOLERANCE for key in PROBES
+    )
+
+
+def weights_sha256(model: CLIP) -> str:
+    """Hash the state dict: names, kinds, shapes and bytes of its tensors, as they are now.
+
+    Nothing is remembered from call to call, because torch does not tell of every change (``.data``, inference mode).
+    It takes about a second for 1.5 GB.
+    """
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        _feed(digest, name, value)
+    return digest.hexdigest()
+
+
+def _feed(digest: Any, name: str, value: object) -> None:
+    """Hash a value of a state dict. Quantized parts hold tuples, and tensors without plain bytes."""
+    if isinstance(value, (tuple, list)):
+        for i, part in enumerate(value):
+            _feed(digest, f"{name}.{i}", part)
+    elif isinstance(value, torch.Tensor):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        plain = value.dequantize() if value.is_quantized else value
+        digest.update(plain.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    else:
+        digest.update(f"{name} {value}\n".encode())
+
+
+def _sample() -> Image.Image:
+    """Make one image with a half-transparent pattern, which every step of opening and preprocessing changes."""
+    return Image.fromarray((np.arange(53 * 71 * 4) * 7919 % 251).astype(np.uint8).reshape(53, 71, 4))
+
+
+def _cosine(first: Any, second: Any) -> float:
+    """Compare two lists of numbers of length 1; -1 if they are not of one size."""
+    one, other = (np.asarray([] if values is None else values, dtype=float) for values in (first, second))
+    return float(one @ other) if one.shape == other.shape and one.ndim == 1 and one.size else -1.0
