@@ -4,7 +4,6 @@ Both kinds of file are zip archives: what `torch.save` writes since PyTorch 1.6,
 each, ``data.pkl`` names the tensors and ``data/0``, ``data/1``, … hold their bytes.
 """
 
-import hashlib
 import io
 import math
 import os
@@ -18,7 +17,6 @@ from typing import Any
 
 import torch
 
-from helpers._clip import CLIP
 from helpers._validation import printable, reason, shown
 
 # Several times what OpenAI's largest model needs, and little enough for any machine.
@@ -81,12 +79,6 @@ def read_state_dict(content: bytes) -> dict[str, torch.Tensor]:
     return tensors
 
 
-def refuse_damage(archive: zipfile.ZipFile) -> None:
-    """Compare every entry with its checksum, which torch itself does not look at."""
-    if damaged := archive.testzip():
-        raise ValueError(f"its entry {shown(damaged)} is damaged")
-
-
 def write_whole(path: Path, content: dict) -> None:
     """Write a file with `torch.save` so that a kill or a full disk leaves the old one or the new one, whole.
 
@@ -107,15 +99,6 @@ def write_whole(path: Path, content: dict) -> None:
             cause = next((e for e in (error, error.__context__) if isinstance(e, OSError)), error)
             raise OSError(f"Cannot write {printable(path)}: {reason(cause)}. Free some space there.") from error
         raise
-
-
-def weights_sha256(model: CLIP) -> str:
-    """Return the SHA-256 of a model's state dict: the names, kinds, shapes and bytes of its tensors."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()
 
 
 class _Part:
