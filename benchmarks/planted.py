@@ -15,15 +15,8 @@ from functools import partial
 import numpy as np
 from PIL import Image
 
-from helpers import (
-    cosine_similarity,
-    drawings,
-    encode_images,
-    encode_texts,
-    load,
-    occlusion_maps,
-    patch_similarity,
-)
+from helpers import cosine_similarity, encode_images, encode_texts, load, occlusion_maps, patch_similarity
+from helpers.course import drawings
 from helpers.explain.occlusion import MEAN_COLOUR
 
 SIDE, PAIRS = 256, 200
@@ -45,26 +38,18 @@ def plant(names: list[str], quarters: list[int], ground: str | Image.Image) -> I
 
 
 def inside(rows: int, quarter: int) -> np.ndarray:
-    """Tell which places of a grid ``(rows, rows)`` have their middle in this quarter of the image."""
+    """Return which cells of a grid ``(rows, rows)`` have their middle in this quarter of the image."""
     later = np.arange(rows) + 0.5 >= rows / 2
     return np.outer(later == (quarter // 2 == 1), later == (quarter % 2 == 1))
 
 
-def images_encoded(model, preprocess: Callable, way: Callable) -> int:
-    """Count the images that go through the image encoder for one map."""
-    seen: list[int] = []
-    with model.visual.register_forward_hook(lambda _, inputs, __: seen.append(len(inputs[0]))):
-        way(model, preprocess, drawings.draw("cat", SIDE), ["a cat"])
-    return sum(seen)
-
-
 def ways_of(colour: str | tuple[int, int, int]) -> dict[str, Callable]:
-    """Give both ways to make a map; occlusion covers with this colour."""
+    """Return both ways to make a map; occlusion covers with this colour."""
     return {"occlusion": partial(occlusion_maps, colour=colour, progress=False), "patches": patch_similarity}
 
 
 def play(model, preprocess: Callable, ground: Callable, ways: dict[str, Callable]) -> dict[str, tuple[float, float]]:
-    """Give each way's share of hits, and the share that chance would have; ``ground`` makes that of image ``i``."""
+    """Return each way's share of hits, and the share that chance would have; ``ground`` makes that of image ``i``."""
     rng, names = random.Random(2026), known_names(model, preprocess)
     hits: dict[str, list[tuple[bool, float]]] = {way: [] for way in ways}
     for i in range(PAIRS):
@@ -79,18 +64,17 @@ def play(model, preprocess: Callable, ground: Callable, ways: dict[str, Callable
 
 
 def main() -> None:
-    """Print the table of the models named, or of the embedded ones."""
+    """Print the table of the models named, or of the bundled ones."""
     grounds = {
         "white": (lambda i: "white", ways_of("white")),  # covers the thing, and adds nothing
         "clutter": (lambda i: drawings.clutter((SIDE, SIDE), seed=i), ways_of(MEAN_COLOUR)),
     }
-    print("| model | ground | map | images encoded | peak on the asked thing | chance |\n|---|---|---|---|---|---|")
+    print("| model | ground | map | peak on the asked thing | chance |\n|---|---|---|---|---|")
     for name in sys.argv[1:] or ("tiny", "tiny-vit"):
         model, preprocess = load(name)
         for ground, (make, ways) in grounds.items():
             for way, (share, chance) in play(model, preprocess, make, ways).items():
-                cost = images_encoded(model, preprocess, ways[way])
-                print(f"| {name} | {ground} | {way} | {cost} | {share:.1%} | {chance:.0%} |", flush=True)
+                print(f"| {name} | {ground} | {way} | {share:.1%} | {chance:.0%} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Turn the figures of each processor into results.md: tables, and what was asked beside what was found.
+"""Turn figures/*.json, the figures of each processor, into results.md.
 
 ``python -m benchmarks.report`` writes it anew, as after a change of notes.md.
 """
@@ -9,35 +9,65 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-from benchmarks.scale_report import describe_scale, table
-
 HERE = Path(__file__).parent
-OURS = "helpers"
+OURS, PLAIN = "helpers", "clip, in batches"
 PRECISIONS = ("float32", "bfloat16")
-TUTORIAL = ("a tutorial's lines, one at a time", "a tutorial's lines, one stack")
 
 
-def spread(values: list[float]) -> str:
-    """Show the smallest and the largest."""
-    return f"{min(values):.3g}–{max(values):.3g}"
+def table(head: list[str], rows: list[list[object]]) -> str:
+    """Write a Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines) + "\n"
+
+
+def spread(values: list[float], unit: str = "", scale: float = 1) -> str:
+    """Write the median, and the smallest and the largest."""
+    return f"{scale * median(values):.3g}{unit} ({scale * min(values):.3g}–{scale * max(values):.3g})"
+
+
+def label(machine: dict) -> str:
+    """Name a machine by its processor."""
+    return re.sub(r"\((R|TM)\)| Processor\b|[,@]", "", machine["processor"]).strip()
+
+
+def rate(rows: dict, name: str) -> float:
+    """Return the median of a contender's slices, per second."""
+    return median(rows[name]["per_second"])
 
 
 def agrees(name: str, row: dict) -> bool:
     """Say whether a contender's features are those of plain clip; if not, its figures do not count."""
-    return row["cosine"] >= (0.99999 if name == "helpers, exact=True" else 0.999)
+    return row["cosine"] >= (0.99999 if name == "helpers, fast_decode=False" else 0.999)
 
 
-def label(machine: dict) -> str:
-    """Name a machine by its processor, or by its GPU."""
-    name = machine["processor"] if machine["device"] == "cpu" else machine["device"]
-    return re.sub(r"\((R|TM)\)| Processor\b", "", name).strip()
+def fastest_peer(rows: dict) -> str:
+    """Name the fastest of those that are neither ours nor a tutorial's."""
+    peers = [n for n, row in rows.items() if OURS not in n and "tutorial" not in n and agrees(n, row)]
+    return max(peers, key=lambda name: rate(rows, name))
 
 
-def rates(tables: dict[str, dict], unit: str, last: tuple[str, dict[str, Callable]] | None = None) -> str:
-    """Write the table of one work: two columns a machine, the fastest on the first machine at the top.
+def list_tables(results: dict) -> dict[str, dict]:
+    """List what was measured of all contenders on one machine: the title, and a row for each contender."""
+    forward = {p: results.get("forward", {}).get(p) for p in PRECISIONS}
+    return {
+        **{f"JPEG files of {size}, images": rows for size, rows in results.get("folders", {}).items()},
+        **{f"Forward pass alone, {p}, images": found["rows"] for p, found in forward.items() if found},
+        **{f"Texts, {kind}, texts": rows for kind, rows in results.get("texts", {}).items()},
+    }
 
-    Each figure stands beside its spread, and beside plain clip in batches on the same machine. ``last`` tells one more
-    thing of each rate.
+
+def compare(rows: dict) -> str:
+    """Tell how many times as fast as plain clip and as the fastest peer we are: in bold where we are slower."""
+    peer = fastest_peer(rows)
+    ours, against = rate(rows, OURS) / rate(rows, PLAIN), rate(rows, OURS) / rate(rows, peer)
+    return f"{ours:.2f} × clip, " + (f"{against:.2f} ×" if against >= 1 else f"**{against:.2f} ×**") + f" {peer}"
+
+
+def rates(tables: dict[str, dict], told: Callable[[str, float], str] = lambda machine, found: "") -> str:
+    """Write the table of one work: two columns per machine, the fastest on the first machine at the top.
+
+    Each figure stands beside its spread, and beside plain clip in batches on the same machine. ``told`` adds to each
+    rate what else is to be said of it.
     """
     names = dict.fromkeys(name for rows in tables.values() for name in sorted(rows, key=lambda n: -rate(rows, n)))
     lines = []
@@ -47,173 +77,139 @@ def rates(tables: dict[str, dict], unit: str, last: tuple[str, dict[str, Callabl
             if name not in rows:
                 line += ["", ""]
                 continue
-            told = f", {last[1][machine](rate(rows, name))}" if last else ""
             void = "" if agrees(name, rows[name]) else " (void: they disagree)"
-            line.append(f"{rate(rows, name):.3g} ({spread(rows[name]['per_second'])}){told}{void}")
-            line.append(f"{rate(rows, name) / rate(rows, 'clip, in batches'):.2f} ×")
+            line.append(spread(rows[name]["per_second"]) + told(machine, rate(rows, name)) + void)
+            line.append(f"{rate(rows, name) / rate(rows, PLAIN):.2f} ×")
         lines.append([*line, f"{min(rows[name]['cosine'] for rows in tables.values() if name in rows):.6f}"])
-    heads = [head for machine in tables for head in (f"{machine}: {unit}{f', {last[0]}' if last else ''}", "× clip")]
-    return table(["", *heads, "smallest cosine"], lines)
+    return table(["", *(head for machine in tables for head in (machine, "× clip")), "smallest cosine"], lines)
 
 
-def rate(rows: dict, name: str) -> float:
-    """Give the median of a contender's slices, a second."""
-    return median(rows[name]["per_second"])
+def make_report(machines: list[dict], notes: str) -> str:
+    """Write the report of the results of each machine; ``notes`` tells what was tried."""
+    of = {label(results["machine"]): results for results in machines}
+    tables = {name: list_tables(results) for name, results in of.items()}
+    facts = dict.fromkeys(fact for results in machines for fact in results["machine"])
+    titles = dict.fromkeys(title for found in tables.values() for title in found)
+    parts = [
+        "# How fast it is\n\nWritten by `make bench`, which measures one machine; the figures of each are in "
+        "[figures](figures). Compare within a column: the machines differ.\n",
+        table(["", *of], [[fact, *(results["machine"].get(fact, "") for results in of.values())] for fact in facts]),
+        "## `helpers` beside plain clip and the fastest peer\n\nBold: a peer is faster.\n",
+        table(
+            ["", *of],
+            [[t, *(compare(found[t]) if t in found else "not measured" for found in tables.values())] for t in titles],
+        ),
+    ]
+    for title in titles:
+        measured = {name: found[title] for name, found in tables.items() if title in found}
+        precision = next((p for p in PRECISIONS if p in title), None)
+        parts.append(f"## {title} per second\n")
+        if precision:
+            parts.append(describe_forward({name: of[name] for name in measured}, precision))
+            parts.append(
+                rates(measured, lambda name, found, p=precision: f", {share(of[name], p, found):.0%} of the peak")
+            )
+        else:
+            parts.append(rates(measured))
+    parts.append("## Start, search, memory\n")
+    parts += [f"**{name}.**\n\n{describe_rest(results)}" for name, results in of.items()]
+    parts += [describe_many(name, results["many"]) for name, results in of.items() if "many" in results]
+    return "\n".join([*parts, notes])
 
 
-def list_times(found: dict[str, list[float]], label: str, unit: str, scale: float) -> str:
-    """Write medians and spreads in a row."""
-    scaled = {label.format(name): [scale * value for value in values] for name, values in found.items()}
-    return ", ".join(f"{name} {median(values):.3g}{unit} ({spread(values)})" for name, values in scaled.items())
+def share(results: dict, precision: str, found: float) -> float:
+    """Return the part of the peak that a rate of images reaches."""
+    return found * results["forward"]["operations of one image"] / results["forward"][precision]["peak"]
+
+
+def describe_forward(of: dict[str, dict], precision: str) -> str:
+    """Tell of each machine's peak, and where the time goes."""
+    lines = []
+    for name, results in of.items():
+        found, parts = results["forward"][precision], results.get("profile", {}).get(precision, {})
+        goes = ", ".join(f"{key.removeprefix('aten::')} {part:.0%}" for key, part in parts.items())
+        lines.append(
+            f"- {name}: the peak of matrix products by {found['peak of']} is {found['peak']:.0f} billion operations "
+            f"per second, and one image takes {results['forward']['operations of one image']:.2f} billion as clip "
+            f"writes it. Where the time of `helpers` goes, on one thread: {goes}."
+        )
+    return "\n".join(lines) + "\n"
+
+
+def describe_rest(results: dict) -> str:
+    """Tell of the start, the search and the memory of one machine."""
+    lines = []
+    if start := results.get("start"):
+        parts = ", ".join(f"{name} {value:.2f} s" for name, value in start["parts"].items())
+        lines.append(f"From the start of `example.py` to its heatmap: {spread(start['seconds'], ' s')}. {parts}")
+    if found := results.get("import"):
+        lines.append(f"`import helpers` beyond torch, torchvision and clip: {spread(found, ' s')}")
+    if found := results.get("search"):
+        times = ", ".join(f"{name} {spread(values, ' ms', 1000)}" for name, values in found.items())
+        lines.append(f"Top-10 of a million rows of 512, one query: {times}")
+    if found := results.get("index"):
+        lines.append(
+            f"Index of a folder of {found['images']:,} drawings: {found['images per second']:.0f} images per second, "
+            f"{found['seconds to open']:.2f} s to open, {found['seconds unchanged']:.2f} s to update when nothing "
+            f"changed, {1000 * found['seconds to search']:.0f} ms per query"
+        )
+    if found := results.get("memory"):
+        lines.append("Peak memory: " + ", ".join(f"{median(v):.0f} MiB for {n} images" for n, v in found.items()))
+    return "\n".join(f"- {line}" for line in lines) + "\n"
+
+
+def describe_many(name: str, results: dict) -> str:
+    """Tell of many images and of the search of a million rows."""
+    encode, memory, ray, machine = (results[key] for key in ("encode", "memory", "ray", "machine"))
+    one, two = (median(encode[f"{workers} workers"]) for workers in (1, 2))
+    peaks = ", ".join(f"{p['command']:.0f} and {p['worker']:.0f} MiB for {int(n):,} rows" for n, p in memory.items())
+    same = "yes" if encode["the same bytes by 1 and by 2"] else "**no**"
+    by_ray, ours, query = ray["ray"], ray["helpers"], results["search"]
+    rows = [
+        [way["name"], way["setting"], f"{way['milliseconds']:.3g}"]
+        + [f"{way[f'recall, {kind}']:.3f}" for kind in ("images", "texts")]
+        + [f"{way['bytes'] / 1e6:,.0f}", f"{way['build']:,.0f}"]
+        for way in query["ways"]
+    ]
+    head = ["", "setting", "ms per query", "recall@10, images", "recall@10, texts", "MB", "seconds to build"]
+    return "\n".join(
+        [
+            f"## Many images, {name}\n",
+            f"Measured by `python -m benchmarks.run --only many` on {machine['date']}, "
+            f"ray {machine['ray']}, lancedb {machine['lancedb']}, pyarrow {machine['pyarrow']}.\n",
+            f"- `python -m helpers encode`, {encode['images']:,} drawings, `tiny`: {one:.0f} images per second by one "
+            f"worker, {two:.0f} by two, {two / one:.2f} times as many. The same bytes: {same}.",
+            f"- Peak memory of the command and of its largest worker, libraries left out: {peaks}.",
+            f"- Two images by Ray: {by_ray['seconds for two images']:.0f} s, by the command "
+            f"{ours['seconds for two images']:.0f} s. {ray['images']:,} by Ray: {by_ray['images a second']:.0f} per "
+            f"second, by the command {ours['images a second']:.0f}.\n",
+            f"### Search of {query['rows']:,} × {query['size']}\n",
+            f"Features of drawn scenes, by `tiny`. All ways took turns, threads: {query['threads']}; the median "
+            "counts. Building is in seconds of processor time. MB are those of rows and codes as they are kept, in memory or, "
+            "for LanceDB, on disk. A way that compares candidates by their full rows needs these as well.\n",
+            table(head, rows),
+        ]
+    )
 
 
 def count_operations(visual) -> int:
     """Count the multiplications and additions of a ViT's matrix products for one image, as clip writes them."""
     width, patch = visual.conv1.out_channels, visual.conv1.kernel_size[0]
     patches = (visual.input_resolution // patch) ** 2
-    places, blocks = patches + 1, visual.transformer.layers
-    linear = 12 * places * width**2  # query, key, value, output: 4; the two layers four times as wide: 8
-    attention = 2 * places**2 * width
+    positions, blocks = patches + 1, visual.transformer.layers
+    linear = 12 * positions * width**2  # query, key, value, output: 4; the two layers four times as wide: 8
+    attention = 2 * positions**2 * width
     return 2 * (patches * 3 * patch**2 * width + blocks * (linear + attention) + width * visual.output_dim)
 
 
-def fastest_peer(rows: dict) -> tuple[str, float]:
-    """Name the fastest of those that are neither ours nor a tutorial's."""
-    peers = {name: row for name, row in rows.items() if OURS not in name and name not in TUTORIAL and agrees(name, row)}
-    return max(((name, rate(rows, name)) for name in peers), key=lambda pair: pair[1])
-
-
-def list_marks(results: dict) -> dict[tuple[str, str, float], tuple[float, str]]:
-    """List what was asked: a sentence, whether the figure must be ≥ or ≤, and the mark; beside it, what was found.
-
-    Of a peer, its name is told, too: another may be the fastest on another machine.
-    """
-    marks: dict[tuple[str, str, float], tuple[float, str]] = {}
-    least = {"12 megapixels": 1.2, "2 megapixels": 1.0, "640 pixels": 1.0}
-    for size, rows in results["folders"].items():
-        peer, fastest = fastest_peer(rows)
-        against = rate(rows, OURS) / rate(rows, TUTORIAL[0])
-        marks[(f"(a) {size}: against a tutorial's lines, one at a time", "≥", 2)] = (against, "")
-        marks[(f"(a) {size}: against the fastest peer", "≥", least[size])] = (rate(rows, OURS) / fastest, peer)
-    forward = results["forward"]
-    work = forward["operations of one image"]
-    speed = {p: rate(forward[p]["rows"], OURS) for p in PRECISIONS if p in forward}
-    marks[("(b) float32: share of the peak", "≥", 0.9)] = (speed["float32"] * work / forward["float32"]["peak"], "")
-    if "bfloat16" in speed:
-        share = speed["bfloat16"] * work / forward["bfloat16"]["peak"]
-        marks[("(b) bfloat16 against float32", "≥", 2)] = (speed["bfloat16"] / speed["float32"], "")
-        marks[("(b) bfloat16: share of its peak", "≥", 0.75)] = (share, "")
-    for kind, rows in results["texts"].items():
-        for peer, least_of in (("clip, in batches", 6), ("transformers", 1)):
-            marks[(f"(c) {kind}: against {peer}", "≥", least_of)] = (rate(rows, OURS) / rate(rows, peer), "")
-    memory = {n: median(values) for n, values in results["memory"].items()}
-    search = {name: median(values) for name, values in results["search"].items()}
-    return marks | {
-        ("(d) first batch against later ones, warmed up", "≤", 1.2): (median(results["cold"]["True"]), ""),
-        ("(e) seconds from the start to the heatmap", "≤", 10): (median(results["start"]["seconds"]), ""),
-        ("(f) a million rows: against faiss flat", "≥", 1): (search["faiss, flat"] / search["helpers"], ""),
-        ("(g) peak memory, 10,000 images against 100", "≤", 1.1): (memory["10000"] / memory["100"], ""),
-        ("(h) seconds of `import helpers` beyond torch's and clip's", "≤", 0.3): (median(results["import"]), ""),
-    }
-
-
-def show_mark(marks: dict, key: tuple[str, str, float]) -> str:
-    """Show what one machine found, in bold where the mark is missed."""
-    if key not in marks:
-        return "not measured"
-    (found, peer), (_, sign, mark) = marks[key], key
-    reached = found >= mark if sign == "≥" else found <= mark
-    return (f"{found:.2f}" if reached else f"**{found:.2f}**") + (f" ({peer})" if peer else "")
-
-
-def make_report(machines: list[dict], scale: dict, notes: str) -> str:
-    """Write the report of the results of each machine and of many images; ``notes`` tells what was tried."""
-    of = {label(results["machine"]): results for results in machines}
-    marks = {name: list_marks(results) for name, results in of.items()}
-    keys = dict.fromkeys(key for found in marks.values() for key in found)
-    facts = [[fact, *(results["machine"].get(fact, "") for results in of.values())] for fact in machines[0]["machine"]]
-    parts = [
-        "# How fast it is\n\nWritten by `make bench`, which measures one machine; the figures of each lie in "
-        "[figures](figures). Compare within a column: the machines differ.\n",
-        table(["", *of], facts),
-        "## What was asked, and what was found\n\nA mark that is missed is in bold.\n",
-        table(
-            ["", "mark", *of],
-            [[key[0], f"{key[1]} {key[2]}", *(show_mark(found, key) for found in marks.values())] for key in keys],
-        ),
-    ]
-    for size in machines[0]["folders"]:
-        tables = {name: results["folders"][size] for name, results in of.items()}
-        parts += [f"## (a) Folder of JPEG files, {size}\n", rates(tables, "images/s")]
-    for precision in PRECISIONS:
-        parts.append(f"## (b) Forward pass alone, {precision}\n")
-        having = {name: results for name, results in of.items() if precision in results["forward"]}
-        lacking = [name for name in of if name not in having]
-        if lacking:
-            parts.append(f"Not measured on {' and '.join(lacking)}: the processor lacks it.\n")
-        if having:
-            parts += describe_forward(having, precision)
-    for kind in machines[0]["texts"]:
-        tables = {name: results["texts"][kind] for name, results in of.items()}
-        parts += [f"## (c) Texts: {kind}\n", rates(tables, "texts/s")]
-    parts.append("## (d) to (h)\n")
-    for name, results in of.items():
-        parts.append(f"**{name}.**\n\n{describe_rest(results)}")
-    return "\n".join([*parts, describe_scale(scale), notes])
-
-
-def describe_forward(of: dict[str, dict], precision: str) -> list[str]:
-    """Tell of the forward pass alone: the rates beside the machine's peak, and where the time goes."""
-    work = next(iter(of.values()))["forward"]["operations of one image"]
-    peaks = {name: results["forward"][precision]["peak"] for name, results in of.items()}
-    shares = {
-        name: lambda found, results=results, peak=peaks[name]: (
-            f"{found * results['forward']['operations of one image'] / peak:.0%}"
-        )
-        for name, results in of.items()
-    }
-    told = ", ".join(f"{peak:.0f} on {name}" for name, peak in peaks.items())
-    goes = [
-        f"- {name}: "
-        + ", ".join(f"{key.removeprefix('aten::')} {part:.0%}" for key, part in results["profile"][precision].items())
-        for name, results in of.items()
-    ]
-    return [
-        f"Matrix-multiply peak, billion operations a second: {told}. One image takes {work:.2f} billion "
-        "as clip writes it, left-out work counted.\n",
-        rates(
-            {name: results["forward"][precision]["rows"] for name, results in of.items()},
-            "images/s",
-            ("share of the peak", shares),
-        ),
-        "Where the time of `helpers` goes, on one thread:\n\n" + "\n".join(goes) + "\n",
-    ]
-
-
-def describe_rest(results: dict) -> str:
-    """Tell of the start, the search and the memory of one machine."""
-    memory = ", ".join(f"{median(values):.0f} MiB for {n} images" for n, values in results["memory"].items())
-    lines = [
-        "- First batch against the median of later ones: " + list_times(results["cold"], "with warm_up={}", "", 1),
-        f"- From the start of `example.py` to its heatmap: {median(results['start']['seconds']):.2f} s "
-        f"({spread(results['start']['seconds'])}). The same steps, timed one by one: "
-        + ", ".join(f"{name} {value:.2f} s" for name, value in results["start"]["parts"].items()),
-        "- Top-10 of 1,000,000 × 512, one query: " + list_times(results["search"], "{}", " ms", 1000),
-        f"- Peak memory: {memory}",
-        f"- `import helpers` beyond torch, torchvision and clip: {median(results['import']):.3f} s\n",
-    ]
-    return "\n".join(lines)
-
-
 def read_figures(folder: Path = HERE) -> list[dict]:
-    """Read the results of each machine, in the order of their files' names, the reverse of the alphabet."""
+    """Read the results of each machine, in the reverse order of their files' names."""
     return [json.loads(path.read_text()) for path in sorted((folder / "figures").glob("*.json"), reverse=True)]
 
 
 def write_report(folder: Path = HERE) -> None:
-    """Write results.md of what lies in its folder ``figures``."""
-    scale = json.loads((HERE / "scale.json").read_text())
-    (folder / "results.md").write_text(make_report(read_figures(folder), scale, (HERE / "notes.md").read_text()))
+    """Write results.md of what is in its folder ``figures``."""
+    (folder / "results.md").write_text(make_report(read_figures(folder), (HERE / "notes.md").read_text()))
 
 
 if __name__ == "__main__":

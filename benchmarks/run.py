@@ -1,10 +1,13 @@
-"""Measure the helpers beside what a user would otherwise call, and write results.md and figures/PROCESSOR.json.
+"""Measure the helpers beside what a user would otherwise call; keep figures/PROCESSOR.json and write results.md.
 
-make bench
+python -m benchmarks.run                     what `make bench` does: half an hour on a quiet machine
+python -m benchmarks.run --only many         many images and a million rows: Linux, two hours; needs
+                                             pip install -e '.[bench,ray,lance]'
+python -m benchmarks.run --only forward start    some works anew; the other figures stay
 
 All contenders have the same weights, images and prompts, and take turns, slice by slice; a figure is the median of
 its slices. Every contender's features are compared with plain clip's, and its row is void if they disagree. Files are
-kept in ~/.cache/clip-course/benchmarks (or $BENCH_DIR), four gigabytes.
+kept in ~/.cache/clip-course/benchmarks (or $BENCH_DIR): four gigabytes, and three more for `many`.
 """
 
 import argparse
@@ -18,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import faiss
@@ -28,32 +31,21 @@ from torch.profiler import ProfilerActivity, profile
 
 import helpers
 from benchmarks.contenders import Contender, list_contenders
-from benchmarks.photographs import SIZES, write_photographs
+from benchmarks.photographs import SIZES, write_drawings, write_photographs
 from benchmarks.report import count_operations, label, write_report
-from helpers.index.store import FeatureStore
+from helpers.forward import image_features
 from helpers.models import emulates_bfloat16
 
 ROOT = Path(__file__).resolve().parent.parent
 SLICES = 5
 PACKAGES = ("torch", "torchvision", "numpy", "pillow", "open_clip_torch", "transformers", "sentence-transformers",
-            "onnxruntime", "faiss-cpu")  # fmt: skip
+            "onnxruntime", "faiss-cpu", "pyarrow", "ray", "lancedb")  # fmt: skip
 WORDS = (
     "a the red blue green old small large wooden happy sleeping running painted broken shiny cat dog horse house tree "
     "car boat bicycle guitar maze game table window garden street mountain river child woman man on under near behind "
     "beside with without in front of and morning evening snow rain light shadow photo drawing sketch close up"
 ).split()
 
-LOAD_AND_ENCODE = """
-import sys, time, torch, helpers
-model, preprocess = helpers.load(sys.argv[1], warm_up=sys.argv[2] == "True")
-pixels, seconds = torch.zeros(16, 3, 224, 224), []
-for _ in range(6):
-    start = time.perf_counter()
-    with torch.inference_mode():
-        helpers.forward.image_features(model, pixels)
-    seconds.append(time.perf_counter() - start)
-print(seconds[0] / sorted(seconds[1:])[2])
-"""
 PEAK_MEMORY = """
 import re, sys
 from pathlib import Path
@@ -69,6 +61,7 @@ import time
 import torch, torchvision, clip
 start = time.perf_counter()
 import helpers
+helpers.load, helpers.encode_images, helpers.encode_texts, helpers.cosine_similarity
 print(time.perf_counter() - start)
 """
 EXAMPLE_JOB = """
@@ -77,8 +70,8 @@ marks = [("", time.perf_counter())]
 def mark(name): marks.append((name, time.perf_counter()))
 import torch; mark("import torch")
 import torchvision, clip; mark("import torchvision and clip")
-import helpers; mark("import helpers")
-model, preprocess = helpers.load("tiny"); mark("load tiny")
+import helpers; load = helpers.load; mark("import helpers")
+model, preprocess = load("tiny"); mark("load tiny")
 files, texts = ["images/maze1.jpeg", "images/maze2.jpeg"], ["maze", "game", "cat", "win the game"]
 images = helpers.encode_images(model, preprocess, files); mark("encode two images")
 words = helpers.encode_texts(model, texts); mark("encode four texts")
@@ -93,9 +86,9 @@ print(json.dumps({name: at - before for (_, before), (name, at) in zip(marks, ma
 
 
 def run_python(code: str, *arguments: object) -> str:
-    """Run code in a new process, and give the last line that it prints."""
+    """Run code in a new process, and return the last line that it prints."""
     command = [sys.executable, "-W", "ignore", "-c", code, *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
+    return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()[-1]
 
 
 def seconds_of(call: Callable[[], object]) -> float:
@@ -114,7 +107,7 @@ def take_turns(contenders: list[Contender], kind: str, slices: list, reference: 
     """Let every contender encode every slice, one after the other, in a new order each time.
 
     Returns:
-        For each name ``per_second``, one figure a slice, and ``cosine``, the smallest one with plain clip's features.
+        For each name ``per_second``, one figure per slice, and ``cosine``, the smallest one with plain clip's features.
     """
     plain, rng = getattr(contenders[0], reference or kind), random.Random(1)
     contenders = [contender for contender in contenders if getattr(contender, kind)]
@@ -135,14 +128,14 @@ def take_turns(contenders: list[Contender], kind: str, slices: list, reference: 
     return found
 
 
-def cut(items: list | torch.Tensor, slices: int = SLICES) -> list:
+def cut(items: list) -> list[list]:
     """Cut into slices of equal length."""
-    size = len(items) // slices
-    return [items[start : start + size] for start in range(0, slices * size, size)]
+    size = len(items) // SLICES
+    return [items[start : start + size] for start in range(0, SLICES * size, size)]
 
 
 def measure_folders(contenders: list[Contender], cache: Path, count: int) -> dict:
-    """(a) From JPEG files to features."""
+    """Measure the way from JPEG files to features."""
     results = {}
     for name, size in SIZES.items():
         folder = cache / f"{name} {count}"
@@ -153,166 +146,182 @@ def measure_folders(contenders: list[Contender], cache: Path, count: int) -> dic
     return results
 
 
-def measure_peak(precision: torch.dtype, device: str) -> float:
-    """Give the largest rate of square matrix multiplications, in billions of operations a second."""
+def measure_peak(precision: torch.dtype) -> float:
+    """Return the largest rate of square matrix products by oneDNN, in billions of operations per second.
+
+    The second matrix is packed beforehand, which is the fastest that PyTorch offers. Its own product is MKL's in
+    float32, and reaches half as much on some processors.
+    """
     rates = []
     for n in (1024, 2048, 4096):
-        a, b = (torch.randn(n, n, device=device).to(precision) for _ in range(2))
-        (a @ b).sum().item()
-        seconds = statistics.median(seconds_of(lambda a=a, b=b: (a @ b)[0, 0].item()) for _ in range(9))
-        rates.append(2 * n**3 / seconds / 1e9)
+        a, b = (torch.randn(n, n).to(precision) for _ in range(2))
+        packed = torch.ops.mkldnn._reorder_linear_weight(b, None)
+        calls = [lambda a=a, p=packed: torch.ops.mkldnn._linear_pointwise(a, p, None, "none", [], "")] * 9
+        rates.append(2 * n**3 / statistics.median(map(seconds_of, calls)) / 1e9)
     return max(rates)
 
 
-def measure_forward(contenders: list[Contender], model: torch.nn.Module, device: str, count: int) -> dict:
-    """(b) From preprocessed pixels to features, beside the matrix-multiply peak of before and after."""
-    pixels = torch.randn(count, 3, 224, 224, device=device)
+def measure_forward(contenders: list[Contender], model: torch.nn.Module, count: int) -> dict:
+    """Measure the way from preprocessed pixels to features, beside the peak of before and after."""
+    pixels = torch.randn(count, 3, 224, 224)
     results = {"operations of one image": count_operations(model.visual) / 1e9}
-    kinds = {torch.float32: "pixels", torch.bfloat16: "half_pixels"}
-    for precision, kind in kinds.items():
-        if not any(getattr(contender, kind) for contender in contenders):
-            continue
-        peaks = [measure_peak(precision, device)]
-        table = take_turns(contenders, kind, [pixels] * SLICES, reference="pixels")
-        peaks.append(measure_peak(precision, device))
-        results[str(precision).removeprefix("torch.")] = {"peak": statistics.mean(peaks), "peaks": peaks, "rows": table}
+    for precision, kind in ((torch.float32, "pixels"), (torch.bfloat16, "half_pixels")):
+        if any(getattr(contender, kind) for contender in contenders):
+            before = measure_peak(precision)
+            rows = take_turns(contenders, kind, [pixels] * SLICES, reference="pixels")
+            peak = statistics.mean((before, measure_peak(precision)))
+            results[str(precision).removeprefix("torch.")] = {"peak": peak, "peak of": "oneDNN", "rows": rows}
     return results
 
 
-def profile_forward(model: torch.nn.Module, pixels: torch.Tensor) -> dict[str, float]:
-    """Give the share of each operation in the time of one forward pass, on one thread."""
-    threads = torch.get_num_threads()
+def profile_forward(model: torch.nn.Module) -> dict[str, float]:
+    """Return the part that each operation has in the time of one forward pass, on one thread."""
+    threads, pixels = torch.get_num_threads(), torch.randn(32, 3, 224, 224)
     torch.set_num_threads(1)
     with torch.inference_mode():
-        helpers.forward.image_features(model, pixels)
+        image_features(model, pixels)
         with profile(activities=[ProfilerActivity.CPU]) as watched:
-            helpers.forward.image_features(model, pixels)
+            image_features(model, pixels)
     torch.set_num_threads(threads)
     own = {event.key: event.self_cpu_time_total for event in watched.key_averages()}
     return {name: value / sum(own.values()) for name, value in sorted(own.items(), key=lambda pair: -pair[1])[:8]}
 
 
 def measure_texts(contenders: list[Contender], count: int) -> dict:
-    """(c) Prompts of 5 to 12 words; and names in 80 templates, the case of the prompt ensemble."""
+    """Measure prompts of 5 to 12 words; and names in 80 templates, the case of the prompt ensemble."""
     rng = random.Random(0)
     prompts = [" ".join(rng.choices(WORDS, k=rng.randint(5, 12))) for _ in range(count)]
     templates = [" ".join(["a", *rng.choices(WORDS, k=rng.randint(2, 6)), "of a {}."]) for _ in range(80)]
-    ensemble = [template.format(name) for name in rng.sample(WORDS, count // 80) for template in templates]
-    return {
-        "prompts": take_turns(contenders, "texts", cut(prompts)),
-        "ensemble": take_turns(contenders, "texts", cut(ensemble)),
-    }
-
-
-def measure_cold(weights: Path) -> dict:
-    """(d) The first batch after load against later ones."""
-    turns = [(warm, float(run_python(LOAD_AND_ENCODE, weights, warm))) for _ in range(5) for warm in (False, True)]
-    return {str(kind): [ratio for warm, ratio in turns if warm == kind] for kind in (False, True)}
+    ensemble = [template.format(name) for name in rng.sample(WORDS, -(-count // 80)) for template in templates]
+    return {kind: take_turns(contenders, "texts", cut(t)) for kind, t in (("prompts", prompts), ("ensemble", ensemble))}
 
 
 def measure_start() -> dict:
-    """(e) From the start of a process to example.py's heatmap; and what it is made of."""
+    """Measure from the start of a process to example.py's heatmap, and what it is made of."""
     whole, parts = [], []
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "example.py", "--output", f"{folder}/similarity.png"]
         for _ in range(5):
-            whole.append(seconds_of(lambda: subprocess.run(command, cwd=ROOT, capture_output=True, check=True)))
+            whole.append(seconds_of(lambda: subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, check=True)))
             parts.append(json.loads(run_python(EXAMPLE_JOB)))
     return {"seconds": whole, "parts": {name: statistics.median(part[name] for part in parts) for name in parts[0]}}
 
 
-def measure_search(cache: Path, rows: int = 1_000_000, size: int = 512) -> dict:
-    """(f) The ten best of a million rows, by `FolderIndex.search` and by faiss."""
+def measure_search(rows: int, size: int = 512) -> dict:
+    """Measure the ten best of many rows: by a matrix product and `top_k`, as an index does it, and by faiss."""
     rng = np.random.default_rng(0)
-    place = cache / f"index of format 2, {rows} rows"
-    store = FeatureStore(place, {}, size)
-    with store.writing():
-        for start in range(len(store.row_of), rows, 50_000):
-            features = helpers.normalize(rng.standard_normal((50_000, size), dtype=np.float32))
-            new = {str(start + i): row for i, row in enumerate(features)}
-            stamp = {"size": 1, "mtime_ns": 1, "ctime_ns": 1, "inode": 1}
-            store.commit([{"path": f"{int(i):07}", **stamp, "sha256": i} for i in new], new)
-    index = helpers.FolderIndex(ROOT / "images", *helpers.load())
-    index.store = store
+    features = helpers.normalize(rng.standard_normal((rows, size), dtype=np.float32))
+    queries = helpers.normalize(rng.standard_normal((10, size), dtype=np.float32))
     flat = faiss.IndexFlatIP(size)
-    flat.add(np.ascontiguousarray(store.features))
-    queries = helpers.normalize(rng.standard_normal((9, size), dtype=np.float32))
-    seconds = {"helpers": [], "faiss, flat": []}
-    for query in [queries[0], *queries]:
-        helpers.index.searchable.encode_query = lambda *question, query=query: query
-        start = time.perf_counter()
-        ours = index.search("", k=10)
-        seconds["helpers"].append(time.perf_counter() - start)
-        start = time.perf_counter()
-        theirs = flat.search(query[None], 10)[1][0]
-        seconds["faiss, flat"].append(time.perf_counter() - start)
-        assert [int(match.path.name) for match in ours] == theirs.tolist()
-    return {name: values[1:] for name, values in seconds.items()}
+    flat.add(features)
+    ways = {
+        "helpers": lambda query: helpers.top_k((features @ query)[None], 10)[1][0],
+        "faiss, flat": lambda query: flat.search(query[None], 10)[1][0],
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for query in queries:
+        for name, way in ways.items():
+            seconds[name].append(seconds_of(lambda way=way, query=query: way(query)))
+        assert list(ways["helpers"](query)) == list(ways["faiss, flat"](query))
+    return {name: values[1:] for name, values in seconds.items()}  # the first one warms up
+
+
+def measure_index(count: int) -> dict:
+    """Measure the index of a folder of drawings: filling it, opening and updating it unchanged, one search."""
+    model, preprocess = helpers.load("tiny")
+    with tempfile.TemporaryDirectory() as root:
+        folder = write_drawings(Path(root) / "drawings", count)
+        index = helpers.FolderIndex(folder, model, preprocess)
+        found = {"images": count, "images per second": count / seconds_of(lambda: index.update(progress=False))}
+        found["seconds to open"] = seconds_of(lambda: helpers.FolderIndex(folder, model, preprocess))
+        found["seconds unchanged"] = seconds_of(lambda: index.update(progress=False))
+        found["seconds to search"] = seconds_of(lambda: index.search("a cat"))
+    return found
 
 
 def measure_memory(cache: Path, count: int) -> dict:
-    """(g) The peak of encoding 100, 1,000 and 10,000 images with `tiny`, in MiB; Linux only."""
+    """Measure the peak of encoding few and many images with `tiny`, in MiB; Linux only."""
     folder = cache / f"640 pixels {count}"
-    return {n: [float(run_python(PEAK_MEMORY, folder, n)) for _ in range(3)] for n in (100, 1_000, 10_000)}
+    if not folder.exists():
+        write_photographs(folder, SIZES["640 pixels"], count)
+    return {
+        n: [float(run_python(PEAK_MEMORY, folder, n)) for _ in range(3)] for n in (count // 2, 5 * count, 50 * count)
+    }
 
 
-def describe_machine(device: str) -> dict:
+def describe_machine() -> dict:
     """Tell what the figures depend on."""
     cpu = Path("/proc/cpuinfo")
     text = cpu.read_text() if cpu.exists() else ""
     names = [line.split(": ")[1] for line in text.splitlines() if line.startswith("model name")]
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = ""
     return {
         "date": time.strftime("%Y-%m-%d"),
         "processor": names[0] if names else platform.processor(),
         "cores": os.cpu_count(),
         "bfloat16": "AMX" if "amx_bf16" in text else "AVX-512" if "avx512_bf16" in text else "none",
-        "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
+        "load before": os.getloadavg()[0],  # above a half: not quiet
         "python": platform.python_version(),
-        **{name: version(name) for name in PACKAGES},
+        **versions,
+    }
+
+
+def list_works(cache: Path, options: argparse.Namespace) -> dict[str, Callable[[], object]]:
+    """Name what can be measured; `many`, the last one, only when it is asked for."""
+    halves = not emulates_bfloat16(torch.device("cpu"))
+    contenders: list[Contender] = []
+
+    def rivals() -> list[Contender]:
+        if not contenders:
+            contenders.extend(c for c in list_contenders(cache) if halves or "bfloat16" not in c.name)
+            for contender in contenders:
+                contender.half_pixels = contender.half_pixels if halves else None
+        return contenders
+
+    def model(precision: str = "float32") -> torch.nn.Module:
+        return rivals() and helpers.load(cache / "vit-b-32.pt", "cpu", precision=precision)[0]
+
+    def many() -> dict:
+        from benchmarks.many import measure_many
+
+        return {"machine": describe_machine(), **measure_many(cache / "many", options.images, options.rows)}
+
+    return {
+        "machine": describe_machine,
+        "texts": lambda: measure_texts(rivals(), 5 * options.count),
+        "forward": lambda: measure_forward(rivals(), model(), min(128, options.count)),
+        "profile": lambda: {p: profile_forward(model(p)) for p in ("float32", "bfloat16")[: 1 + halves]},
+        "folders": lambda: measure_folders(rivals(), cache, options.count),
+        "start": measure_start,
+        "import": lambda: [float(run_python(IMPORT_TIME)) for _ in range(5)],
+        "memory": lambda: measure_memory(cache, options.count),
+        "search": lambda: measure_search(options.rows),
+        "index": lambda: measure_index(10 * options.count),
+        "many": many,
     }
 
 
 def main() -> None:
-    """Run all works; the figures are saved after each, so that a stop loses little."""
+    """Run the works; the figures are saved after each, so that a stop loses little."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="*", help="works to measure anew")
     parser.add_argument("--count", type=int, default=200, help="images in a folder; five times as many prompts")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--images", type=int, default=20_000, help="drawings that `many` encodes")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="rows that are searched")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent, help="folder of results.md and figures/")
-    parser.add_argument("--only", nargs="*", help="works to measure anew; the other figures stay")
     options = parser.parse_args()
     cache = Path(os.environ.get("BENCH_DIR", Path.home() / ".cache" / "clip-course" / "benchmarks"))
     cache.mkdir(parents=True, exist_ok=True)
-    contenders = list_contenders(cache, options.device)
-    precisions = ["float32", "bfloat16"]
-    if emulates_bfloat16(torch.device(options.device)):
-        print("bfloat16 is left out: this processor lacks it, and emulates it many times slower", flush=True)
-        precisions.remove("bfloat16")
-        contenders = [contender for contender in contenders if "bfloat16" not in contender.name]
-        for contender in contenders:
-            contender.half_pixels = None
-    weights = cache / "vit-b-32.pt"
-    model, _ = helpers.load(weights, options.device, precision="float32")
-    pixels = torch.randn(32, 3, 224, 224, device=options.device)
-    works = {
-        "machine": lambda: describe_machine(options.device),
-        "texts": lambda: measure_texts(contenders, 5 * options.count),
-        "forward": lambda: measure_forward(contenders, model, options.device, 128),
-        "profile": lambda: {
-            precision: profile_forward(helpers.load(weights, options.device, precision=precision)[0], pixels)
-            for precision in precisions
-        },
-        "folders": lambda: measure_folders(contenders, cache, options.count),
-        "cold": lambda: measure_cold(weights),
-        "start": measure_start,
-        "import": lambda: [float(run_python(IMPORT_TIME)) for _ in range(5)],
-        "memory": lambda: measure_memory(cache, options.count),
-        "search": lambda: measure_search(cache),
-    }
-    name = label(describe_machine(options.device)).lower().replace(" ", "-")
-    path = options.output / "figures" / f"{name}.json"
-    path.parent.mkdir(exist_ok=True)
-    results = json.loads(path.read_text()) if options.only else {}
-    for name in options.only or works:
+    works = list_works(cache, options)
+    path = options.output / "figures" / f"{label(describe_machine()).lower().replace(' ', '-')}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    results = json.loads(path.read_text()) if path.exists() else {}
+    for name in options.only or [name for name in works if name != "many"]:
         print(name, flush=True)
         results[name] = works[name]()
         path.write_text(json.dumps(results, indent=1) + "\n")
