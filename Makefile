@@ -72,9 +72,9 @@ tiny: $(READY)
 	$(BIN)/python -m training.get_data
 	$(BIN)/python -m training.render
 	$(BIN)/python -m training.teach
-	$(BIN)/python -m training.train --pictures 6400000
-	$(BIN)/python -m training.train_text --steps 2000 --align-steps 600
-	$(BIN)/python -m training.train_vit --pictures 1000000
+	$(BIN)/python -m training.train
+	$(BIN)/python -m training.train_text
+	$(BIN)/python -m training.train_vit
 	for name in tiny tiny-vit; do \
 		$(BIN)/python -m training.evaluate $${TINY_DIR:-$$HOME/.cache/clip-course/training}/$$name.pt || exit 1; \
 	done

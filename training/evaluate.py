@@ -1,6 +1,6 @@
 """Measure a checkpoint: one command, the same figures each time.
 
-Run ``python -m training.evaluate CHECKPOINT``, a file or the name of an embedded model. OpenMoji, which no stage of the
+Run ``python -m training.evaluate CHECKPOINT``, a file or the name of a bundled model. OpenMoji, which no stage of the
 training sees, gives most images; the rest are drawn anew or lie in ``images/``. Prints a Markdown table and then the
 figures as one line of JSON.
 """
@@ -103,7 +103,7 @@ def on_white(pixels: np.ndarray) -> Image.Image:
 
 
 def hits(similarity: np.ndarray, right: np.ndarray, k: int = 1) -> float:
-    """Give the share of rows whose right column is among the ``k`` best."""
+    """Return the share of rows whose right column is among the ``k`` best."""
     return float((np.argsort(-similarity, axis=1, kind="stable")[:, :k] == right[:, None]).any(axis=1).mean())
 
 
@@ -211,7 +211,7 @@ def measure_speed(checkpoint: Checkpoint, repeats: int = 30) -> dict:
 
 
 def evaluate(path: Path, root: Path) -> dict:
-    """Give all figures of a checkpoint."""
+    """Return all figures of a checkpoint."""
     checkpoint = Checkpoint(path)
     trained = {row[0] for row in json.loads((root / "images.json").read_text())}
     rows, pixels = json.loads((root / "held_out.json").read_text()), np.load(root / "held_out.npy", mmap_mode="r")
@@ -232,7 +232,7 @@ def evaluate(path: Path, root: Path) -> dict:
 def main() -> None:
     """Print the figures of one checkpoint."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoint", type=Path, help="a file, or the name of an embedded model")
+    parser.add_argument("checkpoint", type=Path, help="a file, or the name of a bundled model")
     path = parser.parse_args().checkpoint
     path = path if path.is_file() else WEIGHTS / f"{path}.pt"
     figures, speed = evaluate(path, data_folder()), measure_speed(Checkpoint(path))

@@ -22,7 +22,7 @@ DEBIAN_PACKAGES = {
 
 
 def data_folder() -> Path:
-    """Give the folder of all data and states: ``$TINY_DIR`` or ``~/.cache/clip-course/training``."""
+    """Return the folder of all data and states: ``$TINY_DIR`` or ``~/.cache/clip-course/training``."""
     folder = Path(os.environ.get("TINY_DIR") or Path.home() / ".cache" / "clip-course" / "training")
     folder.mkdir(parents=True, exist_ok=True)
     return folder

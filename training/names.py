@@ -38,7 +38,7 @@ def squash(text: str) -> str:
 
 
 def plain_code(hexcode: str) -> str:
-    """Give a code point sequence in lower case without variation selectors."""
+    """Return a code point sequence in lower case without variation selectors."""
     return "-".join(part for part in hexcode.lower().split("-") if part != "fe0f")
 
 
@@ -71,7 +71,7 @@ class EmojiNames:
         return spellings | {squash(label): label for label in self.by_code.values()}
 
     def find(self, icon_name: str, codes: list[str] = ()) -> str | None:
-        """Give the canonical name of an emoji drawing, or None when it is not a plain emoji."""
+        """Return the canonical name of an emoji drawing, or None when it is not a plain emoji."""
         for code in codes:
             if plain_code(code) in self.by_code:
                 return self.by_code[plain_code(code)]
@@ -79,7 +79,7 @@ class EmojiNames:
         return self.by_spelling.get(squash(name))
 
     def specific_tags(self, most: int = 4) -> dict[str, list[str]]:
-        """Give each emoji its keywords that at most ``most`` emoji share: those that tell what it is."""
+        """Return each emoji its keywords that at most ``most`` emoji share: those that tell what it is."""
         count = Counter(tag for tags in self.tags.values() for tag in set(tags))
         return {label: [t for t in tags if count[t] <= most and t != label] for label, tags in self.tags.items()}
 

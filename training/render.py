@@ -48,7 +48,7 @@ def read_set(iconify: Path, prefix: str) -> dict:
 
 
 def make_svg(data: dict, icon_name: str, pixels: int = PIXELS) -> str:
-    """Give the SVG text of one icon, black where it takes the text's colour, and without animation."""
+    """Return the SVG text of one icon, black where it takes the text's colour, and without animation."""
     icon = data["icons"][icon_name]
     size = {key: icon.get(key, data.get(key, 16)) for key in ("width", "height")}
     body = re.sub(r"<(animate\w*|set)\b[^>]*?(/>|>.*?</\1>)", "", icon["body"].replace("currentColor", "#000"))

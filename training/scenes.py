@@ -285,7 +285,7 @@ def draw_game(name: str, rng: random.Random) -> Image.Image:
 
 
 def shape_points(shape: str, x: float, y: float, radius: float) -> list[tuple[float, float]]:
-    """Give the outline of a shape that has corners, or a heart, around (x, y)."""
+    """Return the outline of a shape that has corners, or a heart, around (x, y)."""
     sides = {"triangle": 3, "square": 4, "diamond": 4, "pentagon": 5, "hexagon": 6, "octagon": 8}
     if shape == "heart":
         turn = [2 * math.pi * i / 40 for i in range(40)]

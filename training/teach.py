@@ -30,12 +30,12 @@ SENTENCES = (
 
 
 def coloured(name: str, colour: str) -> str:
-    """Give the caption of a thing in one colour."""
+    """Return the caption of a thing in one colour."""
     return f"{colour} {name}"
 
 
 def on_ground(name: str, colour: str) -> str:
-    """Give the caption of a thing on a coloured ground."""
+    """Return the caption of a thing on a coloured ground."""
     return f"{name} on a {colour} background"
 
 

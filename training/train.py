@@ -1,8 +1,7 @@
 """Train the image side of `tiny`: a soft choice among all names, in the teacher's fixed text space.
 
-Run ``python -m training.train --images 1035000`` after ``teach``. The learning rate stays constant for two thirds of
-the way, then falls to zero. State is saved every few minutes, and the same command goes on from it.
-``image-stable.pt`` keeps the state from before the fall: a longer training (``--images`` raised) goes on from there.
+Run ``python -m training.train`` after ``teach``. The learning rate stays constant for two thirds of the way, then
+falls to zero. State is saved every few minutes, and the same command resumes from it.
 """
 
 import argparse
@@ -25,7 +24,8 @@ from training.get_data import data_folder
 from training.render import DOODLES
 from training.scenes import COLOURS
 
-LAYERS, WIDTH, EMBEDDING, SMALL, LARGE = (1, 1, 2, 1), 32, 384, 64, 96
+LAYERS, WIDTH, EMBEDDING, SIDE = (1, 1, 2, 1), 32, 384, 64
+SAVE_EVERY = 240  # seconds
 NO_MIRROR = set(
     "left right flag clock oclock thirty keycap button arrow hand fist letter input square facing east west sign hash "
     "regional index backhand thumbs".split()
@@ -36,7 +36,7 @@ NO_MIRROR = set(
 class Images:
     """All training images with what the training must know of each.
 
-    ``pixels``: for each training size, (all, side, side, 4) bytes; ``row``: (n,) which of them these are.
+    ``pixels``, ``shrunk``: (all, side, side, 4) bytes, of 112 and of 80 pixels; ``row``: (n,) which of them these are.
     ``name``: (n,) index into ``names``. ``doodle``: (n,) whether a player of Quick, Draw! drew it. ``weight``: (n,) how
     often each is drawn, ``calm_weight``: towards the end.
     ``features``: (names, d) unit rows, the teacher's. ``colour_row``, ``ground_row``: (names,) first row of the eleven
@@ -44,7 +44,8 @@ class Images:
     name, indices of names that mean nearly it.
     """
 
-    pixels: dict[int, np.ndarray]
+    pixels: np.ndarray
+    shrunk: np.ndarray
     row: np.ndarray
     name: torch.Tensor
     mono: torch.Tensor
@@ -94,7 +95,7 @@ def choose_weights(rows: list[list[str]], emoji_names: set[str], emoji_share: fl
 
 
 def load_shrunk(root: Path, side: int = 80) -> np.ndarray:
-    """Load all images at ``side`` pixels, enough for the small stage and quick to augment; make them when missing."""
+    """Load all images at ``side`` pixels, enough to train with and quick to augment; make them when missing."""
     path, part = root / f"images-{side}.npy", root / f"images-{side}.part.npy"
     if not path.exists():
         pixels = np.load(root / "images.npy", mmap_mode="r")
@@ -132,7 +133,8 @@ def load_images(root: Path) -> tuple[Images, Images]:
         "calm_weight": choose_weights(rows, emoji_names, 0.82),
     }
     shared = {
-        "pixels": {SMALL: load_shrunk(root), LARGE: np.load(root / "images.npy", mmap_mode="r")},
+        "pixels": np.load(root / "images.npy", mmap_mode="r"),
+        "shrunk": load_shrunk(root),
         "names": names,
         "features": features[torch.tensor([row_of[name] for name in names])],
         "phrases": features,
@@ -148,9 +150,9 @@ def load_images(root: Path) -> tuple[Images, Images]:
     return part(~back), part(back)
 
 
-def make_visual(size: int = SMALL) -> ModifiedResNet:
+def make_visual() -> ModifiedResNet:
     """Make an untrained image side of CLIP; the last normalization of each residual block starts at zero."""
-    visual = ModifiedResNet(LAYERS, output_dim=EMBEDDING, heads=WIDTH * 32 // 64, input_resolution=size, width=WIDTH)
+    visual = ModifiedResNet(LAYERS, output_dim=EMBEDDING, heads=WIDTH * 32 // 64, input_resolution=SIDE, width=WIDTH)
     std = (WIDTH * 32) ** -0.5
     for linear in (visual.attnpool.q_proj, visual.attnpool.k_proj, visual.attnpool.v_proj, visual.attnpool.c_proj):
         torch.nn.init.normal_(linear.weight, std=std)
@@ -160,23 +162,13 @@ def make_visual(size: int = SMALL) -> ModifiedResNet:
     return visual.to(memory_format=torch.channels_last)
 
 
-def resize_positions(positions: torch.Tensor, size: int) -> torch.Tensor:
-    """Stretch the attention pool's positions ``(1 + grid * grid, d)`` to images of ``size`` pixels."""
-    grid, new = math.isqrt(len(positions) - 1), size // 32
-    if grid == new:
-        return positions
-    plane = positions[1:].T.reshape(1, -1, grid, grid)
-    plane = functional.interpolate(plane, size=(new, new), mode="bicubic", align_corners=False)
-    return torch.cat([positions[:1], plane.reshape(plane.shape[1], -1).T])
-
-
 def learning_rate(done: float, seen: int, peak: float, warm_up: int, fall: float = 0.68) -> float:
-    """Give the learning rate after the part ``done`` of the training: a short rise, constant, then down to zero."""
+    """Return the learning rate after the part ``done`` of the training: a short rise, constant, then down to zero."""
     return peak * min(1.0, (seen + 1) / warm_up) * min(1.0, max(0.0, (1 - done) / (1 - fall)))
 
 
 def average_over_workers(parameters: list[torch.nn.Parameter]) -> None:
-    """Give all workers the mean of their gradients; alone, do nothing."""
+    """Return all workers the mean of their gradients; alone, do nothing."""
     if not dist.is_initialized():
         return
     flat = torch.cat([p.grad.flatten() for p in parameters])
@@ -202,7 +194,7 @@ class Trainer:
     def __init__(self, images: Images, batch: int = 96, peak: float = 2e-3, warm_up: int = 30_000):
         torch.manual_seed(0)
         self.images, self.batch, self.peak, self.warm_up = images, batch, peak, warm_up
-        self.seen, self.size, self.total, self.done, self.calm = 0, SMALL, 0, 0.0, False
+        self.seen, self.total, self.done, self.calm = 0, 0, 0.0, False
         self.colours = torch.tensor(list(COLOURS.values())) / 255
         self.near = functional.softmax((images.features @ images.features.T - 1) * 25, dim=1)
         self.scale = torch.nn.Parameter(torch.tensor(math.log(20.0)))
@@ -216,7 +208,7 @@ class Trainer:
 
     def make_visual(self) -> torch.nn.Module:
         """Make an untrained image side."""
-        return make_visual(self.size)
+        return make_visual()
 
     def _build(self, visual: torch.nn.Module) -> None:
         self.visual = visual
@@ -227,36 +219,16 @@ class Trainer:
         groups = [{"params": weights, "weight_decay": 0.1}, {"params": [*others, self.scale], "weight_decay": 0.0}]
         self.optimizer = torch.optim.AdamW(groups, lr=self.peak, betas=(0.9, 0.98), fused=True)
 
-    def set_size(self, size: int) -> None:
-        """Change the images' side: the positions and their optimizer state are stretched, all else is kept."""
-        if size == self.size:
-            return
-        old, state = self.optimizer.state_dict(), [self.visual.state_dict(), self.average.state_dict()]
-        for weights in state:
-            key = "attnpool.positional_embedding"
-            weights[key] = resize_positions(weights[key], size)
-        for slot in old["state"].values():
-            for key in ("exp_avg", "exp_avg_sq"):
-                if slot[key].shape == (1 + (self.size // 32) ** 2, WIDTH * 32):
-                    slot[key] = resize_positions(slot[key], size)
-            slot["exp_avg_sq"].clamp_(min=0)
-        self.size = size
-        visual = self.make_visual()
-        visual.load_state_dict(state[0])
-        self._build(visual)
-        self.average.load_state_dict(state[1])
-        self.optimizer.load_state_dict(old)
-
     def draw_batch(self):
         """Draw images by weight and augment them: the batch, and the index of each one's name."""
         p, setting = self.images, {"pairs": 0.08, "white": 0.7} if self.calm else {}
         ids = torch.multinomial(p.calm_weight if self.calm else p.weight, self.batch, replacement=True)
-        pixels = torch.from_numpy(p.pixels[self.size][p.row[ids.numpy()]])
-        batch = augment(pixels, p.mono[ids], p.full[ids], p.flip[ids], self.size, self.colours, **setting)
+        pixels = torch.from_numpy(p.shrunk[p.row[ids.numpy()]])
+        batch = augment(pixels, p.mono[ids], p.full[ids], p.flip[ids], SIDE, self.colours, **setting)
         return batch, p.name[ids]
 
     def targets(self, batch, name: torch.Tensor) -> torch.Tensor:
-        """Give the wanted probabilities (n, names): mostly the name, a little its near-synonyms; half for a pair."""
+        """Return the wanted probabilities (n, names): mostly the name, a little its near-synonyms; half for a pair."""
         spoken = name.clone()
         for i in torch.nonzero(torch.rand(len(name)) < 0.2).flatten().tolist():
             alias = self.images.alias[int(name[i])]
@@ -276,7 +248,7 @@ class Trainer:
         return functional.cross_entropy(scores, which[known], reduction="sum") / len(name)
 
     def loss(self, batch, name: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Give the loss of a batch, and the part of it that is the choice among names."""
+        """Return the loss of a batch, and the part of it that is the choice among names."""
         with half_precision():
             features = self.visual(batch.images.contiguous(memory_format=torch.channels_last))
         return self.compare(functional.normalize(features.float(), dim=1), batch, name, self.targets(batch, name))
@@ -334,7 +306,7 @@ class Trainer:
     def save(self, path: Path) -> None:
         """Write the state in one go, so that a stop while writing loses nothing."""
         state = {name: getattr(self, name).state_dict() for name in self.kept}
-        state |= {"scale": self.scale.data, "seen": self.seen, "size": self.size, "total": self.total}
+        state |= {"scale": self.scale.data, "seen": self.seen, "total": self.total}
         part = path.with_suffix(".part")
         torch.save(state, part)
         part.replace(path)
@@ -342,7 +314,6 @@ class Trainer:
     def load(self, path: Path) -> None:
         """Go on from a saved state."""
         state = torch.load(path, weights_only=True)
-        self.set_size(state["size"])
         for name in self.kept:
             getattr(self, name).load_state_dict(state[name])
         self.scale.data.copy_(state["scale"])
@@ -350,17 +321,17 @@ class Trainer:
         self.calm = self.seen >= self.calm_from * self.total
 
 
-def plain(pixels: np.ndarray, size: int) -> torch.Tensor:
-    """Lay images on white and shrink them, without any augmentation: (n, 3, size, size)."""
+def plain(pixels: np.ndarray) -> torch.Tensor:
+    """Lay images on white and shrink them, without any augmentation: (n, 3, 64, 64)."""
     x = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).float() / 255
     x = x[:, :3] * x[:, 3:] + 1 - x[:, 3:]
-    return (functional.interpolate(x, size=(size, size), mode="bicubic", antialias=True).clamp(0, 1) - MEAN) / STD
+    return (functional.interpolate(x, size=(SIDE, SIDE), mode="bicubic", antialias=True).clamp(0, 1) - MEAN) / STD
 
 
 @torch.no_grad()
 def check(trainer: Trainer, back: Images) -> float:
-    """Give the top-1 among all emoji names of the images that were kept back."""
-    images = plain(back.pixels[LARGE][back.row], trainer.size)
+    """Return the top-1 among all emoji names of the images that were kept back."""
+    images = plain(back.pixels[back.row])
     with half_precision():
         features = torch.cat([trainer.average(part) for part in images.split(128)])
     emoji = trainer.images.name[trainer.images.weight > 0].unique()
@@ -372,67 +343,50 @@ def check(trainer: Trainer, back: Images) -> float:
     return top_1
 
 
-def start(kind: type[Trainer], root: Path, total: int) -> tuple[Trainer, Images]:
-    """Make a trainer that goes on from the last state, or, for a longer training than before, from the stable one."""
-    trainer, back = kind.from_folder(root)
-    latest, stable = root / f"{kind.state}-state.pt", root / f"{kind.state}-stable.pt"
-    if latest.exists():
-        trainer.load(latest)
-        if total > trainer.total and trainer.seen > kind.fall * trainer.total and stable.exists():
-            trainer, back = kind.from_folder(root)
-            trainer.load(stable)
-    trainer.total = total
-    return trainer, back
-
-
-def train(rank: int, kind: type[Trainer], workers: int, meeting: str, root: Path, total: int, grow: float,
-          save_every: float = 240.0) -> None:  # fmt: skip
+def train(rank: int, kind: type[Trainer], workers: int, meeting: str, root: Path, total: int) -> None:
     """Train as worker ``rank`` of ``workers`` until ``total`` images were seen; the first one reports and saves."""
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     if workers > 1:
         dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=workers)
-    trainer, back = start(kind, root, total)
+    (trainer, back), latest = kind.from_folder(root), root / f"{kind.state}-state.pt"
+    if latest.exists():
+        trainer.load(latest)
+    trainer.total = total
     torch.manual_seed(trainer.seen + rank)
     shown = saved = checked = time.time()
     steps, mean = 0, None
     while trainer.seen < total:
         before, done = trainer.seen, trainer.seen / total
-        trainer.set_size(LARGE if done >= grow else SMALL)
         loss = trainer.step(done)
         mean, steps = loss if mean is None else 0.98 * mean + 0.02 * loss, steps + 1
         if rank > 0:
             continue
         if steps % 100 == 0:
             rate, shown = 100 * (trainer.seen - before) / (time.time() - shown), time.time()
-            print(f"{trainer.seen} seen, {trainer.size} px, loss {mean:.3f}, {rate:.0f}/s", flush=True)
-        if done < kind.fall <= trainer.seen / total:
-            trainer.save(root / f"{kind.state}-stable.pt")
-        if time.time() - saved > save_every:
-            trainer.save(root / f"{kind.state}-state.pt")
+            print(f"{trainer.seen} seen, loss {mean:.3f}, {rate:.0f}/s", flush=True)
+        if time.time() - saved > SAVE_EVERY:
+            trainer.save(latest)
             saved = time.time()
-        if time.time() - checked > 2.5 * save_every:
+        if time.time() - checked > 2.5 * SAVE_EVERY:
             trainer.refresh_statistics(20)
             check(trainer, back)
             checked = time.time()
     if rank == 0 and steps:
         trainer.refresh_statistics()
-        trainer.save(root / f"{kind.state}-state.pt")
+        trainer.save(latest)
         check(trainer, back)
 
 
-def main(kind: type[Trainer] = Trainer, about: str | None = __doc__) -> None:
+def main(kind: type[Trainer] = Trainer, images: int = 6_400_000, about: str | None = __doc__) -> None:
     """Train the image side with one worker process a core."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=1_035_000, help="images to see in all")
-    parser.add_argument(
-        "--grow", type=float, default=1.0, help="part of the training after which images have 96 pixels"
-    )
+    parser.add_argument("--images", type=int, default=images, help="images to see in all")
     parser.add_argument("--workers", type=int, default=min(4, os.cpu_count() or 1), help="processes of one thread")
     options = parser.parse_args()
     load_shrunk(data_folder())
     with tempfile.TemporaryDirectory() as folder:
-        arguments = (kind, options.workers, f"{folder}/meeting", data_folder(), options.images, options.grow)
+        arguments = (kind, options.workers, f"{folder}/meeting", data_folder(), options.images)
         torch.multiprocessing.spawn(train, arguments, nprocs=options.workers, daemon=True)
 
 

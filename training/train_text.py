@@ -1,7 +1,7 @@
 """Train the text side of `tiny` and join it to the image side.
 
-Run ``python -m training.train_text`` after ``teach``: it first learns where the teacher puts each phrase
-(``text-state.pt``), then, once there is an image side, moves the names to where the images are (``tiny.pt``).
+Run ``python -m training.train_text`` after ``train``: it first learns where the teacher puts each phrase
+(``text-state.pt``), then moves the names to where the images are (``tiny.pt``).
 """
 
 import argparse
@@ -22,7 +22,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from training.augment import half_precision
 from training.get_data import data_folder
 from training.scenes import COLOURS
-from training.train import EMBEDDING, LARGE, LAYERS, WIDTH, Images, Trainer, load_images, plain
+from training.train import EMBEDDING, LAYERS, SIDE, WIDTH, Images, Trainer, load_images, plain
 
 TEMPLATES = (
     "{}", "{}", "{}", "a {}", "the {}", "a picture of {}", "a picture of a {}", "a picture of the {}",
@@ -63,16 +63,16 @@ def load_phrases(root: Path) -> Phrases:
     return Phrases(texts, features, [text not in plain_only for text in texts], weight)
 
 
-def make_model(size: int = LARGE) -> CLIP:
+def make_model() -> CLIP:
     """Make an untrained CLIP of `tiny`'s shape."""
     return CLIP(
-        embed_dim=EMBEDDING, image_resolution=size, vision_layers=LAYERS, vision_width=WIDTH, vision_patch_size=None,
+        embed_dim=EMBEDDING, image_resolution=SIDE, vision_layers=LAYERS, vision_width=WIDTH, vision_patch_size=None,
         context_length=77, vocab_size=49408, transformer_width=128, transformer_heads=2, transformer_layers=4,
     ).float()  # fmt: skip
 
 
 def whole_words(phrases: Phrases) -> tuple[list[int], list[int]]:
-    """Give the tokens that are a phrase by themselves, and which phrase each is."""
+    """Return the tokens that are a phrase by themselves, and which phrase each is."""
     found = [(encode_word(text), i) for i, text in enumerate(phrases.texts)]
     tokens, rows = zip(*[(pieces[0], i) for pieces, i in found if len(pieces) == 1], strict=True)
     return list(tokens), list(rows)
@@ -80,7 +80,7 @@ def whole_words(phrases: Phrases) -> tuple[list[int], list[int]]:
 
 @torch.no_grad()
 def start_from_words(model: CLIP, phrases: Phrases) -> None:
-    """Give the token of each whole word the teacher's place of that word, in its main directions: a head start."""
+    """Return the token of each whole word the teacher's place of that word, in its main directions: a head start."""
     tokens, rows = whole_words(phrases)
     features = phrases.features[rows]
     _, axes = torch.linalg.eigh(features.T @ features)
@@ -99,7 +99,7 @@ def move_words(model: CLIP, phrases: Phrases, moved: torch.Tensor) -> None:
 
 @cache
 def encode_word(word: str) -> list[int]:
-    """Give the tokens of one word, kept: the tokenizer's cleaning takes longer than the model."""
+    """Return the tokens of one word, kept: the tokenizer's cleaning takes longer than the model."""
     return clip.clip._tokenizer.encode(word)
 
 
@@ -113,7 +113,7 @@ def tokenize(texts: list[str]) -> torch.Tensor:
 
 
 def encode(model: CLIP, texts: list[str]) -> torch.Tensor:
-    """Give unit features (n, d); the gradient of the token embedding is sparse."""
+    """Return unit features (n, d); the gradient of the token embedding is sparse."""
     tokens = tokenize(texts)
     n = tokens.shape[1]
     # the plain attention: going back through the fused one takes longer than all the rest, for texts so short
@@ -221,7 +221,7 @@ def see_images(trainer: Trainer, batches: int) -> dict[str, torch.Tensor]:
         colours.append(batch.colour[alone])
     p = trainer.images
     for ids in torch.nonzero(~p.mono & ~p.doodle).flatten().split(256):
-        features.append(look(plain(p.pixels[LARGE][p.row[ids.numpy()]], trainer.size)))
+        features.append(look(plain(p.pixels[p.row[ids.numpy()]])))
         names.append(p.name[ids])
         colours.append(torch.full((len(ids),), -1))
     return {"features": torch.cat(features), "name": torch.cat(names), "colour": torch.cat(colours)}
@@ -283,7 +283,7 @@ def align(model: CLIP, trainer: Trainer, phrases: Phrases, steps: int, batches: 
 def calibrate(model: CLIP, trainer: Trainer, back: Images) -> float:
     """Choose the logit scale under which the kept-back images' probabilities are most honest."""
     names = trainer.images.name[trainer.images.weight > 0].unique().tolist()
-    images = plain(back.pixels[LARGE][back.row], trainer.size)
+    images = plain(back.pixels[back.row])
     with half_precision():
         features = functional.normalize(
             trainer.average(images.contiguous(memory_format=torch.channels_last)).float(), dim=1
@@ -302,7 +302,7 @@ def calibrate(model: CLIP, trainer: Trainer, back: Images) -> float:
 
 def export(model: CLIP, trainer: Trainer, scale: float, path: Path) -> None:
     """Write both sides as one state dict in half precision."""
-    joined = make_model(trainer.size)
+    joined = make_model()
     visual = {f"visual.{name}": value for name, value in trainer.average.state_dict().items()}
     joined.load_state_dict(model.state_dict() | visual)
     joined.logit_scale.data.fill_(np.log(scale))
@@ -318,26 +318,21 @@ def save_half(state: dict[str, torch.Tensor], path: Path) -> None:
 
 
 def main() -> None:
-    """Train the text side, then align it when there is an image side."""
+    """Train the text side, then align it with the images."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=1300, help="steps with the teacher")
-    parser.add_argument("--align-steps", type=int, default=300, help="steps with the images")
-    parser.add_argument("--output", default="tiny.pt", help="name of the checkpoint in the data folder")
+    parser.add_argument("--steps", type=int, default=2000, help="steps with the teacher")
+    parser.add_argument("--align-steps", type=int, default=600, help="steps with the images")
     options = parser.parse_args()
     torch.set_num_threads(1)  # the threads of so small a model would mostly wait for each other
     torch.set_flush_denormal(True)
     root = data_folder()
-    image_state, output = root / "image-state.pt", root / options.output
+    image_state, output = root / "image-state.pt", root / "tiny.pt"
     if output.exists() and output.stat().st_mtime > image_state.stat().st_mtime:
         return
     model = learn_from_teacher(root, options.steps)
-    if not image_state.exists() or options.align_steps == 0:
-        return
     images, back = load_images(root)
     trainer = Trainer(images)
     trainer.load(image_state)
-    if trainer.seen < trainer.total:
-        trainer.refresh_statistics(30)
     trainer.average.eval()
     align(model, trainer, load_phrases(root), options.align_steps)
     export(model, trainer, calibrate(model, trainer, back), output)

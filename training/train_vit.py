@@ -1,7 +1,7 @@
 """Train the image side of `tiny-vit`: it copies the rows of `tiny`'s image side and learns the same names.
 
-Run ``python -m training.train_vit --images 500000`` after ``teach``. It needs ``helpers/weights/tiny.pt``, whose text
-side it shares. What `training.train` says of stopping and going on holds here, too.
+Run ``python -m training.train_vit`` after ``teach``. It needs ``helpers/weights/tiny.pt``, whose text
+side it shares. It resumes as `training.train` does.
 """
 
 import json
@@ -16,7 +16,7 @@ from torch.nn import functional
 from helpers.models import TINY_PATH
 from training.augment import half_precision
 from training.get_data import data_folder
-from training.train import EMBEDDING, SMALL, Images, Trainer, check, main
+from training.train import EMBEDDING, SIDE, Images, Trainer, check, main
 from training.train_text import calibrate, save_half
 from training.train_text import encode as text_rows
 
@@ -29,7 +29,7 @@ TEMPLATES = ("a {}", "a picture of {}", "a picture of a {}")
 
 def make_vit() -> VisionTransformer:
     """Make an untrained ViT of CLIP, its blocks as CLIP's own text side starts."""
-    visual = VisionTransformer(SMALL, PATCH, WIDTH, DEPTH, WIDTH // 64, EMBEDDING)
+    visual = VisionTransformer(SIDE, PATCH, WIDTH, DEPTH, WIDTH // 64, EMBEDDING)
     for block in visual.transformer.resblocks:
         torch.nn.init.normal_(block.attn.in_proj_weight, std=WIDTH**-0.5)
         torch.nn.init.normal_(block.mlp.c_fc.weight, std=(2 * WIDTH) ** -0.5)
@@ -88,11 +88,11 @@ class Teacher:
             layer.register_forward_hook(lambda _, __, output: self.maps.append(output))
 
     def __call__(self, images: torch.Tensor, chosen: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Give the rows (n, d), and two maps (n, count, channels) at the ``chosen`` (n, count) patches."""
+        """Return the rows (n, d), and two maps (n, count, channels) at the ``chosen`` (n, count) patches."""
         self.maps.clear()
         with torch.no_grad(), half_precision():
             rows = self.visual(images.contiguous(memory_format=torch.channels_last))
-        maps, grid = [], SMALL // PATCH
+        maps, grid = [], SIDE // PATCH
         for output in self.maps:
             side = output.shape[-1]  # layer 3 has one place for four patches
             places = (chosen // grid * side // grid) * side + chosen % grid * side // grid
@@ -102,7 +102,7 @@ class Teacher:
 
 
 def place_texts(root: Path) -> dict[str, torch.Tensor]:
-    """Give where `tiny`'s text side puts the names, and the phrases of which the training makes use."""
+    """Return where `tiny`'s text side puts the names, and the phrases of which the training makes use."""
     path, part = root / "tiny-places.pt", root / "tiny-places.part"
     if not path.exists():
         stored = json.loads((root / "phrases.json").read_text())
@@ -141,7 +141,7 @@ class Both:
             part.step()
 
     def state_dict(self) -> list[dict]:
-        """Give both states."""
+        """Return both states."""
         return [part.state_dict() for part in self.parts]
 
     def load_state_dict(self, states: list[dict]) -> None:
@@ -188,12 +188,12 @@ class Student(Trainer):
         return [*super().parameters(), *self.hints.parameters()]
 
     def loss(self, batch, name: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Give the loss of a batch, and the part of it that is the choice among names.
+        """Return the loss of a batch, and the part of it that is the choice among names.
 
         The rows shall be the teacher's, and find the names: half as the training says, half as the teacher does. On
         the way, the patches shall know what the teacher's layers say of their places.
         """
-        chosen = choose_patches(batch.images, FEW if self.done < ALL_FROM else (SMALL // PATCH) ** 2)
+        chosen = choose_patches(batch.images, FEW if self.done < ALL_FROM else (SIDE // PATCH) ** 2)
         rows, maps = self.teacher(batch.images, chosen)
         with half_precision():
             features, inner = encode(self.visual, batch.images, chosen)
@@ -219,5 +219,5 @@ def export(root: Path) -> None:
 
 if __name__ == "__main__":
     place_texts(data_folder())
-    main(Student, __doc__)
+    main(Student, 1_000_000, __doc__)
     export(data_folder())
