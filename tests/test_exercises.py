@@ -5,7 +5,7 @@ import types
 
 import pytest
 
-import helpers
+from helpers.course import check
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +26,13 @@ def lesson_99(monkeypatch):
     ],
 )
 def test_the_verdict_is_one_line(answer, right, message):
-    verdict = helpers.check("99.1", answer, [1, 3, 2])
+    verdict = check("99.1", answer, [1, 3, 2])
     assert verdict.right == right
     assert repr(verdict).startswith(message)
     assert "\n" not in repr(verdict)
+
+
+@pytest.mark.parametrize("exercise", ["98.1", "99.7", "six"])
+def test_an_unknown_exercise_is_named(exercise):
+    with pytest.raises(ValueError, match=f"^Expected lesson and number, such as '6.2'; got '{exercise}'"):
+        check(exercise, 1)

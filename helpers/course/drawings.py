@@ -23,6 +23,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageChops, ImageColor, ImageDraw, ImageFilter, ImageFont
 
+from helpers._validation import shown
+
 Colour = str | tuple[int, ...]
 Point = tuple[float, ...]  # x, y
 Cell = tuple[int, int]
@@ -159,7 +161,8 @@ def caption(name: str) -> str:
 
 def _find(name: str) -> Drawing:
     if name not in DRAWINGS:
-        raise ValueError(f"no drawing is called {name!r}; choose among: {', '.join(drawing_names())}")
+        known = ", ".join(drawing_names())
+        raise ValueError(f"Expected the name of a drawing; got {shown(name)}. Choose one of {known}.")
     return DRAWINGS[name]
 
 
@@ -176,7 +179,7 @@ def sticker(name: str, size: int = 256, *, colour: Colour | None = None, angle: 
         ValueError: there is no such drawing, or ``size`` is less than 1.
     """
     if size < 1:
-        raise ValueError(f"size must be at least 1 pixel, not {size}")
+        raise ValueError(f"Expected size to be at least 1 pixel; got {shown(size)}.")
     found = _find(name)
     pen = Pen(size * SUPERSAMPLING)
     found.paint(pen) if colour is None else found.paint(pen, colour)
@@ -219,7 +222,7 @@ def scene(names: Sequence[str], size: tuple[int, int] = (512, 256), background: 
         column = size[0] / max(1, len(names))
         places = [((i + 0.5) * column, size[1] / 2, min(column, size[1])) for i in range(len(names))]
     if len(places) != len(names):
-        raise ValueError(f"{len(names)} names need as many places, not {len(places)}")
+        raise ValueError(f"Expected as many places as names, {len(names)}; got {len(places)}.")
     image = _ground(background, size)
     for name, place in zip(names, places, strict=True):
         _paste(image, sticker(name, max(1, round(place[2]))), place)
@@ -758,9 +761,9 @@ def maze(seed: int = 1, solved: float = 1.0, *, columns: int = 10, rows: int = 1
         ValueError: ``solved`` is not between 0 and 1, or there are fewer than two columns or rows.
     """
     if not 0 <= solved <= 1:
-        raise ValueError(f"solved must be between 0 and 1, not {solved}")
+        raise ValueError(f"Expected solved to be between 0 and 1; got {shown(solved)}.")
     if min(columns, rows) < 2:
-        raise ValueError(f"a maze needs at least 2 columns and 2 rows, not {columns} and {rows}")
+        raise ValueError(f"Expected at least 2 columns and 2 rows; got {columns} and {rows}.")
     plan = plan_maze(seed, columns, rows)
     image = _maze_ground()
     _draw_walls(image, plan)

@@ -1,4 +1,4 @@
-"""The exercises of the lessons check themselves: one module a lesson, one function ``exercise_N`` an exercise.
+"""The exercises of the lessons check themselves: one module per lesson, one function ``exercise_N`` per exercise.
 
 Such a function gets the learner's answer and what the lesson computed, works out the right answer by itself, and
 returns None, or a sentence that tells what is wrong without giving the answer away.
@@ -47,7 +47,9 @@ def check(exercise: str, answer: object, *context: object) -> Verdict:
         lesson, number = exercise.split(".")
         tell = getattr(import_module(f"helpers.course.exercises.lesson{int(lesson):02}"), f"exercise_{number}")
     except (AttributeError, ModuleNotFoundError, ValueError) as error:
-        raise ValueError(f"no such exercise: {shown(exercise)}; give lesson and number, such as '6.2'") from error
+        raise ValueError(
+            f"Expected lesson and number, such as '6.2'; got {shown(exercise)}. There is no such exercise."
+        ) from error
     try:
         problem = tell(answer, *context)
     except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
