@@ -100,17 +100,11 @@ def measure_ray(cache: Path, count: int) -> dict:
     """Encode the same images with Ray and with the command; and two images, for the time to start."""
     few, many = write_manifest(cache, 2, 2), write_manifest(cache, count, count)
 
-    def by_ray(manifest: Path, out: Path) -> list[str]:
-        shutil.rmtree(out, ignore_errors=True)
-        run = [sys.executable, "-m", "cluster.encode", str(manifest), str(out)]
-        return [*run, "--actors", "2", "2", "--block", str(SHARD)]
-
-    def measure(name: str, way) -> dict:
-        start, seconds = (seconds_of(way(manifest, cache / f"{name} {manifest.stem}")) for manifest in (few, many))
+    def measure(name: str, *more: str) -> dict:
+        start, seconds = (seconds_of(command(manifest, cache / name, 2, *more)) for manifest in (few, many))
         return {"seconds for two images": start, "seconds": seconds, "images a second": count / seconds}
 
-    ours = measure("ours", lambda manifest, out: command(manifest, out, 2))
-    return {"images": count, "ray": measure("ray", by_ray), "helpers": ours}
+    return {"images": count, "ray": measure("by ray", "--ray"), "helpers": measure("by 2")}
 
 
 def measure_many(cache: Path, count: int, rows: int) -> dict:
