@@ -219,5 +219,5 @@ def export(root: Path) -> None:
 
 if __name__ == "__main__":
     place_texts(data_folder())
-    main(Student, 1_000_000, __doc__)
+    main(Student, 800_000, __doc__)
     export(data_folder())
