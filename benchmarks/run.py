@@ -15,6 +15,7 @@ import json
 import os
 import platform
 import random
+import re
 import statistics
 import subprocess
 import sys
@@ -253,7 +254,8 @@ def describe_machine() -> dict:
     """Tell what the figures depend on."""
     cpu = Path("/proc/cpuinfo")
     text = cpu.read_text() if cpu.exists() else ""
-    names = [line.split(": ")[1] for line in text.splitlines() if line.startswith("model name")]
+    known = dict(re.findall(r"^(model name|cpu family|model)\s*: (.+)$", text, re.M))
+    kind = "{model name}, family {cpu family} model {model}".format_map(known) if len(known) == 3 else ""
     versions = {}
     for name in PACKAGES:
         try:
@@ -262,7 +264,7 @@ def describe_machine() -> dict:
             versions[name] = ""
     return {
         "date": time.strftime("%Y-%m-%d"),
-        "processor": names[0] if names else platform.processor(),
+        "processor": kind or platform.processor(),  # several generations are called "AMD EPYC"
         "cores": os.cpu_count(),
         "bfloat16": "AMX" if "amx_bf16" in text else "AVX-512" if "avx512_bf16" in text else "none",
         "load before": os.getloadavg()[0],  # above a half: not quiet
