@@ -185,8 +185,8 @@ def describe_many(name: str, results: dict) -> str:
             f"second, by the command {ours['images a second']:.0f}.\n",
             f"### Search of {query['rows']:,} × {query['size']}\n",
             f"Features of drawn scenes, by `tiny`. All ways took turns, threads: {query['threads']}; the median "
-            "counts. Building is in seconds of processor time. MB are those of rows and codes as they are kept, in memory "
-            "or, for LanceDB, on disk. A way that compares candidates by their full rows needs these as well.\n",
+            "counts. Building is in seconds of processor time. MB are those of rows and codes as they are kept, in "
+            "memory or, for LanceDB, on disk. A way that compares candidates by their full rows needs these as well.\n",
             table(head, rows),
         ]
     )
