@@ -1,1 +1,1 @@
-"""Train with CLIP's loss: `loss` computes it, `fine_tune` trains with it and mixes old and new weights."""
+"""Train with CLIP's loss: `loss` computes it, `fine_tune` trains with it, and `run` lets a run resume."""

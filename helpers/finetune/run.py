@@ -1,0 +1,156 @@
+"""Keep a training run in a folder, so that a kill does not end it and no other run is taken for it."""
+
+import hashlib
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from filelock import FileLock, Timeout
+from PIL import Image
+
+from helpers._checkpoint import write_whole
+from helpers._clip import CLIP
+from helpers._files import sha256_of
+from helpers._validation import printable
+from helpers.encode import pixels_or_errors
+from helpers.images import ImageSource, open_image
+
+RUN, BEST = "training.pt", "best.pt"
+
+
+class Measure(NamedTuple):
+    """How good the model was after a number of steps.
+
+    Attributes:
+        step: how many steps were done.
+        loss: the mean since the measure before; NaN before the first step.
+        chance: the loss of guessing for the same batches: the mean of ln(candidates).
+        accuracy: the fraction of validation images that prefer their own text to all others; NaN without validation.
+    """
+
+    step: int
+    loss: float
+    chance: float
+    accuracy: float
+
+
+class Run:
+    """A run between two steps: all that a kill must not take away.
+
+    Attributes:
+        measures: so far.
+        errors: why images were left out, each reason once, in order.
+        best: the measure with the highest accuracy, the earliest of equals; the last one without validation.
+        best_weights: the state dict that belongs to it, on the CPU.
+    """
+
+    def __init__(self, model: CLIP, optimizer: torch.optim.Optimizer) -> None:
+        self.model, self.optimizer = model, optimizer
+        self.measures, self.errors, self.best = list[Measure](), dict[str, None](), Measure(0, *3 * [np.nan])
+        self.best_weights = _copy(model)
+
+    def add(self, measure: Measure) -> None:
+        """Add a measure, and copy the weights if they are the best so far."""
+        self.measures.append(measure)
+        if not measure.accuracy <= self.best.accuracy:  # NaN is never less
+            self.best, self.best_weights = measure, _copy(self.model)
+
+    def save(self, folder: Path, key: Mapping[str, object]) -> None:
+        """Save it, and first the best weights if they are new: a kill between the two is resumed from before both."""
+        if self.best is self.measures[-1]:
+            write_whole(folder / BEST, self.best_weights)
+        state = {"key": dict(key), "measures": list(map(tuple, self.measures)), "best": tuple(self.best)}
+        state |= {"errors": list(self.errors), "best_weights": self.best_weights}
+        state |= {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+        write_whole(folder / RUN, state)
+
+    def resume(self, folder: Path, key: Mapping[str, object]) -> None:
+        """Go to where the folder's run stands; stay at the start if there is none.
+
+        Raises:
+            ValueError: the file is damaged, or its run has another key.
+        """
+        path = folder / RUN
+        if not path.is_file():
+            return
+        try:
+            with zipfile.ZipFile(path) as archive:  # torch itself compares no checksum
+                if damaged := archive.testzip():
+                    raise ValueError(damaged)
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            theirs = dict(state["key"])
+        except Exception as error:  # a damaged file makes torch raise nearly anything
+            raise ValueError(f"{printable(path)} is damaged. Delete it, and the run starts anew.") from error
+        other = [
+            f"other {name}" if isinstance(mine, str) else f"{name}={theirs.get(name)} instead of {mine}"
+            for name, mine in key.items()
+            if theirs.get(name) != mine
+        ]
+        if other:
+            raise ValueError(f"{printable(folder)} holds a run with {', '.join(other)}. Name another folder.")
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.measures, self.best = [Measure(*measure) for measure in state["measures"]], Measure(*state["best"])
+        self.errors, self.best_weights = dict.fromkeys(state["errors"]), state["best_weights"]
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Make the folder, and keep every other run out of it.
+
+    Raises:
+        BlockingIOError: another run is using it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        lock = FileLock(folder / ".lock").acquire(timeout=0)
+    except Timeout as error:
+        raise BlockingIOError(f"{printable(folder)} is in use by another run. Name another folder.") from error
+    with lock:
+        yield
+
+
+def sha256_of_pairs(pairs: Iterable[tuple[ImageSource, str]]) -> str:
+    """Hash the content of all images and texts, in order."""
+    return _sha256(f"{_content(image)} {text!r}\n".encode() for image, text in pairs)
+
+
+def sha256_of_weights(weights: Mapping[str, torch.Tensor]) -> str:
+    """Hash the values of a state dict in float32 on the CPU."""
+    return _sha256(tensor.numpy().tobytes() for tensor in weights.values())
+
+
+def sha256_of_preprocess(model: CLIP, preprocess: Callable) -> str:
+    """Hash what the preprocessing makes of one fixed image; for a random one, torch's generator is set to 0."""
+    noise = np.random.default_rng(0).integers(0, 256, (157, 211, 3), dtype=np.uint8)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        (pixels,) = pixels_or_errors(model, preprocess)([Image.fromarray(noise)])
+    return _sha256([np.asarray(pixels).tobytes()])
+
+
+def _sha256(parts: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _content(image: ImageSource) -> str:
+    """Hash a file's bytes, or the pixels of what is open already."""
+    try:
+        if isinstance(image, (str, PathLike)):
+            return sha256_of(Path(image))
+        opened = open_image(image)
+        return _sha256([f"{opened.size}".encode(), opened.tobytes()])
+    except (OSError, ValueError):  # an ImageError is a ValueError
+        return "unreadable"
+
+
+def _copy(model: CLIP) -> dict[str, torch.Tensor]:
+    return {name: tensor.cpu().clone() for name, tensor in model.state_dict().items()}
