@@ -662,42 +662,37 @@ def tuned(pairs=(("a.png", "a cat"), ("b.png", "a dog")), model=None, **options)
 
 
 for option, bad, error, says in (
-    ("steps", 1.5, TypeError, "1.5, a float; it must be a whole number"),
-    ("steps", -1, ValueError, "-1; it must be at least 1"),
-    ("batch_size", "64", TypeError, "'64', a str"),
-    ("every", None, TypeError, "None, a NoneType"),
-    ("piece_size", 0, ValueError, "0; it must be at least 1"),
-    ("seed", -1, ValueError, "-1; it must be at least 0"),
-    ("learning_rate", "1e-5", TypeError, "'1e-5', a str; it must be a number"),
-    ("learning_rate", np.inf, ValueError, "inf; it must be finite"),
-    ("folder", 3, TypeError, "3, a int; it must be a path"),
-    ("model", (1, 2), TypeError, r"\(1, 2\); give the model alone"),
+    ("steps", 1.5, TypeError, "steps.*1.5"),
+    ("steps", -1, ValueError, "steps.*-1"),
+    ("batch_size", "64", TypeError, "batch_size.*'64'"),
+    ("learning_rate", "1e-5", TypeError, "learning_rate.*'1e-5'"),
+    ("learning_rate", np.inf, ValueError, "learning_rate.*inf"),
+    ("folder", 3, TypeError, "folder.*3"),
+    ("model", (1, 2), TypeError, r"\(1, 2\)"),
 ):
-    kind(f"tuning: {option}={bad!r}", tuned(**{option: bad}), error, f"^{option} is {says}")
-kind("tuning: no pairs but None", tuned(None), TypeError, r"None is no list of pairs; give \(image, text\)")
-kind("tuning: colours for a pair", tuned(["\x1b[31m"]), TypeError, r"pair 0 is '\\x1b\[31m'; it must be")
-kind("tuning: one text of a million", tuned([("a.png", "x" * 10**6)]), ValueError, "every pair has the text 'xx")
-kind("tuning: a text of a million", tuned([("a", "x" * 10**6), ("b", "y")]), ValueError, "text 0 has 1,000,000 char")
+    kind(f"fine_tune: {option}={bad!r}", tuned(**{option: bad}), error, says)
+kind("fine_tune: pairs=None", tuned(None), TypeError, r"pairs as a list of \(image, text\); got None")
+kind("fine_tune: colours for a pair", tuned(["\x1b[31m"]), TypeError, r"as pairs\[0\]; got '\\x1b\[31m'")
+kind("fine_tune: one text of a million", tuned([("a.png", "x" * 10**6)]), ValueError, "texts in pairs; got only 'xx")
+kind("fine_tune: a text of a million", tuned([("a", "x" * 10**6), ("b", "y")]), ValueError, "1,000,000 char")
+for new, alpha, error, says in (
+    (None, 0.5, TypeError, "None"),
+    (..., "a", TypeError, "alpha.*'a'"),
+    (..., np.nan, ValueError, "alpha.*nan"),
+):
+    kind(
+        f"interpolate_weights: {new}, {alpha}",
+        lambda w, new=new, alpha=alpha: helpers.interpolate_weights(w.model, new and w.model, alpha),
+        error,
+        says,
+    )
+kind("loss: arrays", lambda w: helpers.contrastive_loss(ROWS, ROWS), TypeError, "image_features as a tensor; got array")
 kind(
-    "mixing: no model",
-    lambda w: helpers.interpolate_weights(w.model, None, 0.5),
+    "loss: None",
+    lambda w: helpers.contrastive_loss(torch.ones(1, 1), None),
     TypeError,
-    "model is None; give the model",
+    "text_features as a tensor; got None",
 )
-kind(
-    "mixing: a share of text",
-    lambda w: helpers.interpolate_weights(w.model, w.model, "a"),
-    TypeError,
-    "share is 'a', a str",
-)
-kind(
-    "mixing: a share of NaN",
-    lambda w: helpers.interpolate_weights(w.model, w.model, np.nan),
-    ValueError,
-    "share is nan; it",
-)
-kind("loss: arrays", lambda w: helpers.contrastive_loss(ROWS, ROWS), TypeError, r"features are array.*must be tensors")
-kind("loss: None", lambda w: helpers.contrastive_loss(torch.ones(1, 1), None), TypeError, "features are None, a NoneTy")
 
 
 kind("occlusion: patch=0", explained(patch=0), ValueError, "patch is 0; in an image of")
