@@ -229,7 +229,7 @@ def test_killed_and_resumed_a_run_ends_with_the_same_bits(tmp_path, processes):
     squares(tmp_path, 2, seed=1)
     numbers, killed = random.Random(0), 0
     for kill in range(KILLS):
-        kill_at = ("image", numbers.randrange(9, 20 * KILLS + 16)) if kill % 3 else ("file", numbers.randrange(2, 6))
+        kill_at = ("image", numbers.randrange(9, 10 * KILLS + 30)) if kill % 3 else ("file", 2 - kill % 2)
         process = processes.Process(target=train, args=(tmp_path, tmp_path / "killed", kill_at))
         process.start()
         process.join()
