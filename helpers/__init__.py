@@ -4,6 +4,9 @@ The public names, in the order of the steps. Each is imported when it is first u
 no time, and ``python -m helpers check`` can speak where PyTorch can't be imported.
 """
 
+from __future__ import annotations
+
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +41,9 @@ if TYPE_CHECKING:
     )
     from helpers.zero_shot import PROMPT_TEMPLATES as PROMPT_TEMPLATES
     from helpers.zero_shot import zero_shot_classifier as zero_shot_classifier
+
+# Two kernels at once would spin for the same cores, each many times slower; read when torch is imported
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _HOME = {  # of each public name
     "list_models": "models",

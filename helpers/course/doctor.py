@@ -1,217 +1,301 @@
-"""Say whether this machine can run the course: one line a thing, fine, or what is wrong and the command that mends it.
+"""Check whether this machine can run the course: one line for each thing, and how to fix what is wrong.
 
-Exit status 0 if nothing is wrong, 1 otherwise. A note is what the lessons can do without.
+    python -m helpers check            everything; exit status 1 if something is wrong
+    python helpers/course/doctor.py    the same, where not even the package can be imported
+
+``make`` asks for parts of it: ``--room GB`` before an install, ``--versions EXTRA`` after one that failed. It needs the
+standard library and `packaging`, runs even on an old Python (in order to say so), and is imported by nothing.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-import json
+import importlib.util
 import os
 import re
+import runpy
 import shutil
+import signal
 import subprocess
 import sys
-import threading
-import time
-import urllib.parse
-import urllib.request
+from importlib import import_module, metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from helpers.course import packages, probe
-from helpers.course.packages import ROOT, Verdict, command, pip
-from helpers.network import why_not
-from helpers.weights import TINY_PATH, TINY_SHA256, VIT_PATH, VIT_SHA256
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT, OLDEST_PYTHON = "clip-encoders-course", (3, 11)
+WINDOWS = os.name == "nt"
+VENV = ROOT / ".venv"  # the environment that `make run` prepares
+READY = VENV / ("Scripts/python.exe" if WINDOWS else "bin/python")
+INSTALL_GB, WORK_GB = 7, 1  # nearly all of it PyTorch; an official model, or the index of a folder
+SECONDS = 300  # for all imports together: a cold disk and a busy machine take long
+CLIPS = ("clip-anytorch", "clip", "openai-clip")  # names under which an index or git brings a package `clip`
+REPAIR = {  # what to install again when an import fails
+    "torch": ("torch", "torchvision"),
+    "torchvision": ("torch", "torchvision"),
+    "PIL": ("--no-deps", "pillow"),
+    "clip": ("--no-deps", "clip-anytorch", "setuptools", "ftfy", "regex"),
+    "numpy": ("--no-deps", "numpy"),
+}
+IMPORT = """if True:
+    import importlib.util, sys
+    sys.path.append(sys.argv[1])  # as the first cell of a lesson does
+    for name in ("helpers", "numpy", "torch", "torchvision", "PIL", "clip"):
+        spec = importlib.util.find_spec(name)
+        print(name, spec and (spec.origin or list(spec.submodule_search_locations)[0]), flush=True)
+        __import__(name)
+    torch = sys.modules["torch"]
+    print("torch", "with NumPy", flush=True)
+    torch.ones(2).numpy().sum()  # fails where torch was built for another NumPy
+    print("device", "CUDA" if torch.cuda.is_available() else "MPS" if torch.backends.mps.is_available() else "CPU")
+"""
 
-HOME = Path(__file__).parents[1]
-CACHE = Path.home() / ".cache" / "clip"
-PATIENCE_SECONDS = 120  # for all imports together: a cold disk takes long
-HASH_SECONDS = 3  # all nine official files together are 5 GB
-REACH_SECONDS = 2
-BFLOAT16 = {False: "no bfloat16 of its own, so float32 is faster", True: "bfloat16", None: "bfloat16 not known"}
+
+class Verdict(NamedTuple):
+    """What was found of one thing: its state is "fine", "wrong", or "note" for what the lessons can do without."""
+
+    state: str
+    name: str
+    text: str
 
 
 def main(arguments: list[str]) -> int:
-    """Print the verdicts."""
-    parser = argparse.ArgumentParser("python -m helpers check", description=__doc__)
-    parser.add_argument("--model", help="what you want to use; by default $CLIP_MODEL, else tiny")
-    parser.add_argument("--json", action="store_true", help="print the verdicts as JSON")
+    """Print the verdicts; of a part only what is wrong."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--room", type=float, metavar="GB", help="only: is there room for an install of this size?")
+    parser.add_argument("--versions", nargs="+", metavar="EXTRA", help="only: do the packages of these extras fit?")
     options = parser.parse_args(arguments)
-    verdicts = judge(options.model or os.environ.get("CLIP_MODEL", "tiny"))
-    wrong = sum(verdict.state == "wrong" for verdict in verdicts)
-    if options.json:
-        print(json.dumps({"fine": not wrong, "verdicts": [verdict._asdict() for verdict in verdicts]}, indent=1))
-    else:
-        print(packages.report(verdicts))
-        print(f"\n{wrong} wrong" if wrong else "\nall fine")
-    return int(wrong > 0)
-
-
-def judge(model: str) -> list[Verdict]:
-    """Judge everything, in the order in which one thing needs another.
-
-    Args:
-        model: the name of the model to be used. Room and network for its download are wrong if they lack; for any
-            other model they are notes.
-    """
-    judged = [packages.python()]
-    if judged[0].state == "wrong":
-        return judged
-    found = facts()
-    judged += packages.packages(found)
-    judged += packages.clip(found["clip"], judged)
-    judged += [helpers(found["helpers"], judged), kernel(found["kernel"]), device(found["torch"], found["helpers"])]
-    judged += [embedded("tiny", TINY_PATH, TINY_SHA256), embedded("tiny-vit", VIT_PATH, VIT_SHA256)]
-    official = found["helpers"].get("official", [])
-    if official:
-        name, mib, url = next((info for info in official if info[0] == model), official[0])
-        needed = name == model and not (CACHE / url.split("/")[-1]).is_file()
-        judged += [*cached(official), room(mib, needed), network(url, needed)]
-    return judged
-
-
-def facts() -> dict[str, dict]:
-    """Try each step with this Python, in the folder of the lessons, as a lesson would be run.
-
-    Where an import ends the process or takes too long, another process goes on behind it.
-    """
-    deadline, waiting = time.monotonic() + PATIENCE_SECONDS, list(probe.STEPS)
-    found: dict[str, dict] = {step: {"error": "not tried"} for step in waiting}
-    while waiting:
-        output, end = _probe(waiting, deadline - time.monotonic())
-        told = [json.loads(line) for line in re.findall(rb'^\{"step".*\}$', output, re.M)]
-        if not told:
-            break
-        for facts in told:
-            step = facts.pop("step")
-            found[step] = {**facts, "error": end} if facts.pop("begins", False) else facts
-        waiting = waiting[waiting.index(step) + 1 :]
-    return found
-
-
-def _probe(steps: list[str], seconds: float) -> tuple[bytes, str]:
-    """Run `helpers.course.probe`; give what it printed, and how it ended."""
-    cwd = next((lessons for lessons in [ROOT / "notebooks"] if lessons.is_dir()), None)
-    run = [sys.executable, "-c", Path(probe.__file__).read_text(encoding="utf-8"), str(HOME), *steps]
-    try:
-        done = subprocess.run(run, cwd=cwd, capture_output=True, timeout=seconds, check=False)
-    except subprocess.TimeoutExpired as error:
-        return error.stdout or b"", f"no answer in {PATIENCE_SECONDS} seconds"
-    return done.stdout, f"the process ended with status {done.returncode}"
-
-
-def helpers(found: dict[str, Any], needed: list[Verdict]) -> Verdict:
-    """Say whether a lesson gets the helpers of this folder, and whether they can be imported."""
-    place, mend = found.get("where"), pip("--editable", f"{ROOT}[clip,lab]")
-    if place and Path(place).resolve() != HOME.resolve():
-        text = f"the lessons find those of {place}, not {HOME}; rename or uninstall the former"
-        return Verdict("helpers", "wrong", text, mend)
-    if "error" in found and any(verdict.state == "wrong" for verdict in needed):
-        return Verdict("helpers", "note", "not tried before what they need is mended")
-    if "error" in found:
-        return Verdict("helpers", "wrong", f"can't be imported ({found['error']})", mend)
-    return Verdict("helpers", "fine", str(HOME))
-
-
-def kernel(found: dict[str, Any]) -> Verdict:
-    """Say whether Jupyter starts this Python for a lesson."""
-    if "error" in found:
-        return Verdict("kernel", "wrong", f"Jupyter can't be asked ({found['error']})", pip(f"{ROOT}[lab]"))
-    if "python" not in found:
-        return Verdict("kernel", "note", "no Jupyter here; to open the lessons", pip(f"{ROOT}[lab]"))
-    starts = shutil.which(found["python"]) or found["python"]
-    if found["python"].startswith("python") or Path(starts).parent.resolve() == Path(sys.executable).parent.resolve():
-        return Verdict("kernel", "fine", "Jupyter starts this Python")  # a bare "python" means Jupyter's own
-    mend = command("-m", "ipykernel", "install", "--sys-prefix")
-    return Verdict("kernel", "wrong", f"Jupyter starts {starts} (see {found['place']}), not this Python", mend)
-
-
-def device(torch: dict[str, Any], helpers: dict[str, Any]) -> Verdict:
-    """Tell what torch computes with, and whether the processor multiplies bfloat16 by itself."""
-    text = f"{torch.get('device', 'none')}, {torch.get('threads', 0)} threads, {BFLOAT16[helpers.get('bfloat16')]}"
-    if torch.get("device") == "cpu" and shutil.which("nvidia-smi"):
-        text += "; nvidia-smi is here, but this build of torch and the driver don't go together"
-        return Verdict("device", "note", f"{text}: pytorch.org, Get started, names the build that does")
-    return Verdict("device", "fine", text)
-
-
-def embedded(name: str, file: Path, expected: str) -> Verdict:
-    """Compare a model that travels with the course with its checksum."""
-    mend = f"git -C {file.parent} checkout -- {file.name}"
-    if not file.is_file():
-        return Verdict(name, "wrong", f"{file} is missing; fetch it again", mend)
-    found = _sha256(file) or ""
-    if found != expected:
-        text = f"{file} is damaged, {file.stat().st_size:,} bytes, SHA-256 {found[:8]}, not {expected[:8]}"
-        return Verdict(name, "wrong", text, mend)
-    return Verdict(name, "fine", f"SHA-256 begins {expected[:8]}, as it must")
-
-
-def cached(official: list[tuple[str, int, str]]) -> list[Verdict]:
-    """Compare the official files that are here with their checksums, the small ones first.
-
-    Args:
-        official: of each model its name, the MiB of its file, and its address, which holds the checksum.
-    """
-    deadline, sound, verdicts = time.monotonic() + HASH_SECONDS, [], []
-    for name, mib, url in sorted(official, key=lambda info: info[1]):
-        file, expected = CACHE / url.split("/")[-1], url.split("/")[-2]
-        part = file.with_name(f"{file.name}.part")
-        if part.is_file():
-            text = f"{part.stat().st_size >> 20} of {mib} MiB of {name} were fetched; load({name!r}) goes on with that"
-            verdicts.append(Verdict("official", "note", text))
-        found = _sha256(file, deadline) if file.is_file() else ""
-        if found and found != expected:
-            text = f"{file} is damaged, its SHA-256 begins {found[:8]}, not {expected[:8]}; fetch it again"
-            mend = command("-c", f"import helpers; helpers.load({name!r})")
-            verdicts.append(Verdict("official", "wrong", text, mend))
-        elif found != "":
-            sound.append(name if found else f"{name} (unread: load compares its checksum)")
-    return [Verdict("official", "fine", f"{', '.join(sound) or 'none'} in {CACHE}"), *verdicts]
-
-
-def room(mib: int, needed: bool) -> Verdict:
-    """Say whether the disk has room for a download; a lack is wrong if it is needed now, else a note."""
-    place = next(folder for folder in (CACHE, *CACHE.parents) if folder.is_dir())
-    free = shutil.disk_usage(place).free >> 20
-    if free < mib:
-        text = f"{free} MiB are free at {place}, a download takes {mib}; make room, or name another place"
-        return Verdict("room", "wrong" if needed else "note", text, "helpers.load(..., download_root=...)")
-    return Verdict("room", "fine", f"{free:,} MiB are free at {place}")
-
-
-def network(url: str, needed: bool) -> Verdict:
-    """Say whether the server of the official files answers, by way of the proxy that the environment names."""
-    answers: list[str] = []
-
-    def ask() -> None:
+    verdicts = [python()]
+    if verdicts[0].state == "fine" and options.room:
+        verdicts += room(options.room, VENV, cache("uv"))
+    elif verdicts[0].state == "fine":
         try:
-            request = urllib.request.Request(url, method="HEAD")
-            urllib.request.urlopen(request, timeout=REACH_SECONDS).close()
-            answers.append("")
-        except Exception as error:  # a proxy can answer anything
-            answers.append(why_not(url, error))
-
-    server = urllib.parse.urlsplit(url).netloc
-    asking = threading.Thread(target=ask, daemon=True)  # a name that nobody knows can take minutes
-    asking.start()
-    asking.join(REACH_SECONDS)
-    problem = answers[0] if answers else f"no answer in {REACH_SECONDS} seconds"
-    if not problem:
-        return Verdict("network", "fine", f"{server} answers")
-    text = f"{server} can't be reached ({problem}); tiny needs no network"
-    elsewhere = f". Elsewhere, fetch {url} into {CACHE}" * needed
-    return Verdict("network", "wrong" if needed else "note", text + elsewhere)
+            verdicts += [versions(*options.versions)] if options.versions else everything()
+        except ImportError:
+            verdicts.append(wrong("packages", "`packaging`, which compares versions", "neither it nor pip", install()))
+    for state, name, text in verdicts:
+        if state == "wrong" or not (options.room or options.versions):
+            print(f"{state:5} {name:9} {text}")
+    return int(any(verdict.state == "wrong" for verdict in verdicts))
 
 
-def _sha256(file: Path, deadline: float = float("inf")) -> str | None:
-    """Compute a checksum; None if the time is up."""
-    digest = hashlib.sha256()
-    with file.open("rb") as content:
-        while piece := content.read(1 << 22):
-            if time.monotonic() > deadline:
-                return None
-            digest.update(piece)
-    return digest.hexdigest()
+def everything() -> list[Verdict]:
+    """Check one thing after another; imports are tried where the packages are right."""
+    if ready() and not installed("torch"):
+        return [another_python()]  # before anyone installs PyTorch a second time
+    if not installed("torch") and sys.prefix == sys.base_prefix:
+        nothing = wrong("packages", "the packages of the course", "a Python without PyTorch", install())
+        return [nothing, *room(INSTALL_GB, VENV, cache("uv"))]
+    verdicts = [versions("clip"), clip()]
+    if all(verdict.state == "fine" for verdict in verdicts):
+        verdicts.append(imports())
+    return [*verdicts, kernel(), *weights(), *room(WORK_GB, ROOT, cache("clip"))]
+
+
+def python() -> Verdict:
+    """Compare this Python with the oldest one that the course runs on."""
+    version = "{}.{}.{}".format(*sys.version_info)
+    if sys.version_info >= OLDEST_PYTHON:
+        return Verdict("fine", "Python", f"{version}, {sys.executable}")
+    return wrong("Python", "Python {}.{} or newer".format(*OLDEST_PYTHON), f"{version}, {sys.executable}", install())
+
+
+def another_python() -> Verdict:
+    """Name the environment that is ready, and the ways in which a lesson gets it."""
+    kernel = command(READY, "-m", "ipykernel", "install", "--user", "--name", "clip-course")
+    do = (
+        f"Use `{READY}`. In VS Code: Select Kernel > Python Environments > .venv. In JupyterLab: run `make lab`, "
+        f"or once {kernel} and then choose Kernel > Change Kernel > clip-course"
+    )
+    return wrong("Python", f"the environment that is ready, {VENV}", sys.executable, do)
+
+
+def versions(*extras: str) -> Verdict:
+    """Compare the installed packages with what the course asks for, and torch with what torchvision asks for."""
+    file = (clip_folder() or ROOT) / "clip.py"
+    unneeded = [*CLIPS]  # `clip` judges them
+    if file.is_file() and "pkg_resources" not in file.read_text(encoding="utf-8"):
+        unneeded.append("setuptools")  # OpenAI's own clip has left pkg_resources behind
+    wanted = {name: need for name, need in needs(*extras).items() if name not in unneeded}
+    found = {name: installed(name) for name in wanted}
+    misfits = [name for name, need in wanted.items() if not fits(need, found[name])]
+    made_for = needs(of="torchvision").get("torch")
+    if made_for and not {"torch", "torchvision"} & set(misfits) and not fits(made_for, found["torch"]):
+        got = f"torchvision {found['torchvision']}, made for {made_for}, and torch {found['torch']}"
+        return wrong("packages", "a torchvision made for this torch", got, pip("torch", "torchvision"))
+    if misfits:
+        expected = ", ".join(f"{name}{wanted[name].specifier}" for name in misfits)
+        got = ", ".join(f"{name} {found[name]}" if found[name] else f"no {name}" for name in misfits)
+        return wrong("packages", expected, got, pip(*misfits))
+    return Verdict("fine", "packages", ", ".join(f"{name} {version}" for name, version in found.items()))
+
+
+def clip() -> Verdict:
+    """Tell OpenAI's clip from the clipboard tool of that name, and from two that are installed over each other."""
+    place, brought = clip_folder(), [name for name in CLIPS if installed(name)]
+    if place is None:
+        return wrong("clip", "OpenAI's clip", "none", pip("clip-anytorch", "setuptools"))
+    fine, got = (place / "simple_tokenizer.py").is_file(), str(place)
+    owns = any(Path(str(metadata.distribution(name).locate_file(place.name))) == place for name in brought)
+    if fine and len(brought) < 2:
+        return Verdict("fine", "clip", f"OpenAI's, {place}")
+    if not fine and not owns:
+        return wrong("clip", "OpenAI's clip", got, "Give that another name, and check again")
+    got = f"{' and '.join(brought)} over each other" if len(brought) > 1 else f"another tool of that name, {got}"
+    remove = command(sys.executable, "-m", "pip", "uninstall", "--yes", *brought)
+    return wrong("clip", "OpenAI's clip alone", got, f"Run {remove}, then {pip('clip-anytorch', 'setuptools')[4:]}")
+
+
+def imports() -> Verdict:
+    """Import what a lesson imports, as a lesson would, in a process of its own: an import may end the process."""
+    cwd = ROOT / "notebooks" if (ROOT / "notebooks").is_dir() else None
+    try:
+        run = [sys.executable, "-c", IMPORT, str(ROOT)]
+        done = subprocess.run(run, cwd=cwd, capture_output=True, text=True, timeout=SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        return wrong("imports", f"them to end in {SECONDS} seconds", "no end", "Close other programs, and check again")
+    told = [line.split(maxsplit=1) for line in done.stdout.splitlines() if " " in line]
+    places, last = dict(told), told[-1][0]
+    if Path(places["helpers"]).parent.resolve() != ROOT / "helpers":
+        return wrong("imports", f"helpers of {ROOT}", places["helpers"], "Rename or uninstall that")
+    if done.returncode == 0:
+        return Verdict("fine", "imports", f"PyTorch computes on the {places['device']}")
+    got = [f"exit status {done.returncode}", *done.stderr.splitlines()][-1]
+    if done.returncode < 0:
+        got = f"a crash ({signal.Signals(-done.returncode).name})"
+    return wrong("imports", f"to import {last}", got, pip("--force-reinstall", *REPAIR[last]))
+
+
+def kernel() -> Verdict:
+    """Ask Jupyter which Python it starts for a lesson."""
+    try:
+        from jupyter_client.kernelspec import KernelSpecManager
+
+        spec = KernelSpecManager().get_kernel_spec("python3")
+    except (ImportError, KeyError):
+        return wrong("kernel", "Jupyter, to open the lessons", "none", pip("jupyterlab", "ipywidgets"), state="note")
+    except RuntimeError:  # a container's user may have no home
+        return wrong("kernel", "a home folder, where Jupyter keeps its settings", "none", "Run `export HOME=/tmp`")
+    starts = shutil.which(spec.argv[0]) or spec.argv[0]
+    if spec.argv[0].startswith("python") or Path(starts).parent.resolve() == Path(sys.executable).parent.resolve():
+        return Verdict("fine", "kernel", "Jupyter starts this Python")  # a bare "python" means Jupyter's own
+    install = command(sys.executable, "-m", "ipykernel", "install", "--sys-prefix", "--name", "clip-course")
+    do = f"Run {install}, and in a lesson choose Kernel > Change Kernel > clip-course"
+    return wrong("kernel", f"Jupyter to start {sys.executable}", f"{starts}, named in {spec.resource_dir}", do)
+
+
+def weights() -> list[Verdict]:
+    """Compare the bundled models with their checksums."""
+    known, verdicts = runpy.run_path(str(ROOT / "helpers" / "weights" / "__init__.py")), []
+    for name in ("TINY", "VIT"):
+        file, expected = Path(known[f"{name}_PATH"]), known[f"{name}_SHA256"]
+        found = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else "no file"
+        do = f"Run {command('git', '-C', file.parent, 'checkout', '--', file.name)}"
+        bad = wrong(file.stem, f"SHA-256 {expected[:8]} of {file}", found[:8], do)
+        verdicts.append(bad if found != expected else Verdict("fine", file.stem, f"SHA-256 {expected[:8]}"))
+    return verdicts
+
+
+def room(gb: float, *places: Path) -> list[Verdict]:
+    """Look for free space on the file system of each place."""
+    verdicts = {}
+    for place in places:
+        folder = next(folder for folder in (place, *place.parents) if folder.is_dir())
+        free = shutil.disk_usage(folder).free / 1e9
+        short = wrong("room", f"{gb:g} GB free at {folder}", f"{free:.1f} GB", "Make room there, and try again")
+        fine = Verdict("fine", "room", f"{free:.0f} GB free at {folder}")
+        verdicts[folder.stat().st_dev] = short if free < gb else fine
+    return list(verdicts.values())
+
+
+def wrong(name: str, expected: str, got: str, do: str, state: str = "wrong") -> Verdict:
+    """Word a fault as the course's errors are worded."""
+    return Verdict(state, name, f"Expected {expected}; got {got}. {do}.")
+
+
+def command(*words: str | Path) -> str:
+    """Write a command, with quotes that every shell knows."""
+    return "`" + " ".join(f'"{word}"' if re.search(r"[ <>\[()]", str(word)) else str(word) for word in words) + "`"
+
+
+def pip(*names: str) -> str:
+    """Tell how to install packages in the versions that the course asks for."""
+    asked = {name: f"{name}{need.specifier}" for name, need in needs("clip", "lab").items()}
+    tool = [sys.executable, "-m", "pip", "install"]
+    if not importlib.util.find_spec("pip"):
+        tool = ["uv", "pip", "install", "--python", sys.executable]
+    return f"Run {command(*tool, '--upgrade', *(asked.get(name, name) for name in names))}"
+
+
+def install() -> str:
+    """Tell how to make the environment, with a Python of this machine that is new enough; an old one is replaced."""
+    if WINDOWS:
+        then = command(READY, "-m", "pip", "install", "--editable", f"{ROOT}[clip,lab,test]")
+        return f"Run {command('py', '-3', '-m', 'venv', '--clear', VENV)}, then {then}"
+    names = ("python3", "python3.14", "python3.13", "python3.12", "python3.11")
+    new = next((name for name in names if is_new_enough(name)), None)
+    first = "Run" if new else "Install Python 3.11 or newer, then run"
+    return f"{first} {command('make', '-C', ROOT, 'run', f'PYTHON={new or names[0]}')}"
+
+
+def is_new_enough(name: str) -> bool:
+    """Try a Python by its name: a shim may stand there for a version that is not installed."""
+    try:
+        ask = f"import ensurepip, sys; sys.exit(sys.version_info < {OLDEST_PYTHON})"
+        return subprocess.run([name, "-c", ask], capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+def ready() -> bool:
+    """Tell whether the course's own environment holds PyTorch."""
+    return any([*VENV.glob("lib/python*/site-packages/torch"), *VENV.glob("Lib/site-packages/torch")])
+
+
+def needs(*extras: str, of: str = PROJECT) -> dict[str, Any]:
+    """Read what a package and these extras of it ask for; of the course from pyproject.toml, where it is there."""
+    try:
+        requirements = import_module("packaging.requirements")
+    except ImportError:
+        requirements = import_module("pip._vendor.packaging.requirements")
+    lines, file = (metadata.requires(of) or []) if installed(of) else [], ROOT / "pyproject.toml"
+    if of == PROJECT and file.is_file():
+        import tomllib  # from Python 3.11 on
+
+        project = tomllib.loads(file.read_text(encoding="utf-8"))["project"]
+        lines = project["dependencies"] + [line for name in extras for line in project["optional-dependencies"][name]]
+    found = [requirements.Requirement(line) for line in lines]
+    wanted = [n for n in found if not n.marker or any(n.marker.evaluate({"extra": name}) for name in ("", *extras))]
+    return {need.name: need for need in wanted}
+
+
+def installed(name: str) -> str | None:
+    """Read the version of a package without importing it; None if there is none."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def fits(need: Any, version: str | None) -> bool:
+    """Tell whether a version, a release candidate included, is one that a requirement takes."""
+    return version is not None and need.specifier.contains(version, prereleases=True)
+
+
+def clip_folder() -> Path | None:
+    """Find where a lesson would import `clip` from."""
+    spec = importlib.util.find_spec("clip")
+    return Path((spec.submodule_search_locations or [str(spec.origin)])[0]) if spec else None
+
+
+def cache(name: str) -> Path:
+    """Find the cache folder of a tool; the course's folder for a user who has no home."""
+    try:
+        return Path(os.environ.get(f"{name.upper()}_CACHE_DIR") or Path.home() / ".cache" / name)
+    except RuntimeError:
+        return ROOT
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
