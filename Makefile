@@ -1,31 +1,45 @@
-# make run   compare two pictures with four texts (needs no network once installed)
-# make check  say whether this machine can run the course, and what mends it where it can't
-# make test  every unit test, every lesson
-# make portable  every lesson as another processor would compute it
-# make test-browser  every lesson in JupyterLab in a real browser (CHROMIUM=… names another than chromium)
-# make test-scale  the same job on Ray and in LanceDB, with kills (installs both, 1 GB)
-# make lab   open the lessons in JupyterLab
-# make lessons  stamp the first cells and run all lessons anew, keeping their outputs
-# make api    write the page of the API anew out of the docstrings
-# make address URL=https://…  say where the project is published
-# make bench  measure the speed beside other libraries (half an hour on a quiet machine; 4 GB of files)
-# make tiny  train the embedded models anew, or go on where that stopped (hours; see training/README.md)
-# Each of them first makes .venv when it is missing or pyproject.toml has changed; check does only when it is missing.
+# make run      compare two images with four texts (installs into .venv first; no network after that)
+#               TORCH=cpu takes the CPU build of PyTorch, 2 GB instead of 7; PYTHON=python3.12 another Python
+# make lab      open the lessons in JupyterLab
+# make check    say whether this machine can run the course, and how to fix it where it can't
+#
+# make test     style, types, spelling, unit tests, and every lesson once
+# make test-all     that, and all of these:
+# make random-models    every lesson with models that know nothing
+# make portable     every lesson as another processor would compute it
+# make test-browser     every lesson in JupyterLab in a real browser (CHROMIUM=… names another than chromium)
+# make test-scale   shards, Ray and LanceDB, with kills (installs both, 1 GB)
+#
+# make lessons  stamp the first cells and run all lessons again, keeping their outputs
+# make api      write the page of the API from the docstrings
+# make address URL=https://…    say where the project is published
+# make bench    measure the speed beside other libraries (half an hour on a quiet machine; 4 GB of files)
+# make tiny     train the bundled models, or resume that (hours; see training/README.md)
 
 PYTHON ?= python3
 CHROMIUM ?= chromium
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+UV = $(BIN)/uv pip install --python $(BIN)/python
+FITS = $(BIN)/python helpers/course/doctor.py --versions
+GB := $(if $(filter cpu,$(TORCH)),2,7)
 
-.PHONY: run check test portable test-browser test-scale lab lessons address api bench tiny
+# Two kernels at once spin for the same cores, which made a lesson seven times as slow; torch reads this when it starts.
+export OMP_WAIT_POLICY := PASSIVE
+
+.PHONY: run lab check test test-all random-models portable test-browser test-scale lessons api address bench tiny FORCE
+.NOTPARALLEL:
 
 run: $(READY)
 	$(BIN)/python example.py
 
+lab: $(READY)
+	$(BIN)/python -m jupyter lab $$(test "$$(id -u)" != 0 || echo --allow-root) --notebook-dir=. \
+		--LabApp.news_url=None --LabApp.default_url=/lab/tree/notebooks/00-first-five-minutes.ipynb
+
 check:
-	@test -x $(BIN)/python || $(MAKE) --no-print-directory $(READY)
-	@$(BIN)/python -m helpers check
+	@if test -x $(BIN)/python; then $(BIN)/python helpers/course/doctor.py; else $(PYTHON) helpers/course/doctor.py; fi
 
 test: $(READY)
 	$(BIN)/ruff check .
@@ -34,41 +48,40 @@ test: $(READY)
 	$(BIN)/codespell
 	$(BIN)/python -m pytest -n 2 --dist loadscope
 
-test-scale: $(READY)
-	$(BIN)/python -m pip install --quiet --editable '.[ray,lance]'
-	$(BIN)/python -m pytest tests/scale notebooks/17-many-machines.ipynb notebooks/18-search-millions.ipynb
+test-all: test random-models portable test-browser test-scale
+
+random-models: $(READY)
+	$(BIN)/python -m pytest tests/any_model.py
 
 portable: $(READY)
 	$(BIN)/python tests/portable.py $(SEEDS)
 
-test-browser: $(VENV)/browser
-	@command -v $(CHROMIUM) >/dev/null || test "$$(id -u)" != 0 || \
-		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium; } >/dev/null || true
-	@command -v $(CHROMIUM) >/dev/null || \
-		{ echo "Chromium is missing: sudo apt-get install chromium, or CHROMIUM=/path/to/one make test-browser"; exit 1; }
+test-browser: $(READY)
+	@command -v $(CHROMIUM) >/dev/null || { echo "Expected Chromium; got none. Install it, or name one: make test-browser CHROMIUM=/path/to/it."; exit 1; }
+	@$(FITS) browser >/dev/null || $(UV) --quiet --editable '.[browser]'
 	CHROMIUM=$$(command -v $(CHROMIUM)) $(BIN)/python -m pytest -n 2 --dist worksteal tests/browser.py
 
-lab: $(READY)
-	$(BIN)/python -m jupyter lab --allow-root --notebook-dir=. --LabApp.news_url=None \
-		--LabApp.default_url=/lab/tree/notebooks/00-first-five-minutes.ipynb
+test-scale: $(READY)
+	@$(FITS) ray lance >/dev/null || $(UV) --quiet --editable '.[ray,lance]'
+	$(BIN)/python -m pytest tests/scale notebooks/17-many-machines.ipynb notebooks/18-search-millions.ipynb
 
 lessons: $(READY)
 	$(BIN)/python notebooks/refresh.py
 	cd images && ../$(BIN)/python ../example.py cat.png bird.png car.png pizza.png rocket.png maze1.jpeg --output ../.github/similarity.png \
 		--texts "a cat" "a blue bird" "something to drive" "something to eat" "a rocket" "a maze"
 
-address: $(READY)
-	$(BIN)/python notebooks/refresh.py --address $(URL)
-
 api: $(READY)
 	$(BIN)/python tests/api_page.py
 
+address: $(READY)
+	$(BIN)/python notebooks/refresh.py --address $(URL)
+
 bench: $(READY)
-	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	@$(FITS) bench >/dev/null || $(UV) --quiet --editable '.[bench]'
 	$(BIN)/python -m benchmarks.run
 
 tiny: $(READY)
-	$(BIN)/python -m pip install --quiet --requirement training/requirements.txt
+	@$(UV) --quiet --requirement training/requirements.txt
 	$(BIN)/python -m training.get_data
 	$(BIN)/python -m training.render
 	$(BIN)/python -m training.teach
@@ -79,13 +92,26 @@ tiny: $(READY)
 		$(BIN)/python -m training.evaluate $${TINY_DIR:-$$HOME/.cache/clip-course/training}/$$name.pt || exit 1; \
 	done
 
-$(VENV)/browser: $(READY)
-	@$(BIN)/python -m pip install --quiet --editable '.[browser]'
-	@touch $@
+# .venv keeps its Python unless that is too old or broken, or PYTHON names another version.
+VERSION := -c 'import sys; print(*sys.version_info[:2])'
+ifneq ($(origin PYTHON),file)
+ifneq ($(shell $(PYTHON) $(VERSION)),$(shell test -x $(BIN)/python && $(BIN)/python $(VERSION)))
+OTHER := yes
+$(READY): FORCE
+endif
+endif
 
 $(READY): pyproject.toml
-	@echo "Installing into $(VENV): a few minutes, about 6 GB, nearly all of it PyTorch"
-	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --upgrade pip
-	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --editable '.[clip,lab,test]'
+	@test -e $(READY) || $(PYTHON) helpers/course/doctor.py --room $(GB)
+	@test -z "$(OTHER)" && $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		$(PYTHON) -m venv --clear $(VENV)
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --retries 1 uv >/dev/null 2>&1 || \
+		{ echo "Expected pip to install uv; it could not ($(BIN)/python -m pip install uv says why). Connect to the network, and run make again."; exit 1; }
+	@echo "Installing into $(VENV), up to $(GB) GB, nearly all of it PyTorch"
+	@$(UV) $(addprefix --torch-backend=,$(TORCH)) --editable '.[clip,lab,test]' || \
+		{ $(FITS) clip lab test >/dev/null 2>&1 && \
+		echo "Warning: nothing was installed (see above). What is here still fits pyproject.toml, so make continues with it."; } || \
+		{ echo "Expected the install to succeed; it failed (see above). Connect to the network, and run make again."; exit 1; }
+	@mkdir -p $(VENV)/etc/jupyter/labconfig
+	@echo '{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}' >$(VENV)/etc/jupyter/labconfig/page_config.json
 	@touch $(READY)

@@ -1,4 +1,4 @@
-"""The files in constraints/ are what pyproject.toml promises, and the workflows run with them."""
+"""The files in constraints/ are what pyproject.toml promises; a workflow may only read."""
 
 import re
 import tomllib
@@ -39,17 +39,10 @@ def test_lowest_names_exactly_the_lower_bounds():
 
 def test_colab_lies_within_the_bounds():
     colab = read("colab.txt")
-    checked = {canonicalize_name(line.name) for line in REQUIREMENTS}
-    assert len(colab) == 7
-    assert colab.keys() <= checked
+    assert colab.keys() <= {canonicalize_name(line.name) for line in REQUIREMENTS}
     for requirement in REQUIREMENTS:
         version = colab.get(canonicalize_name(requirement.name))
         assert version is None or version in requirement.specifier, requirement
-
-
-def test_the_workflows_use_every_constraints_file():
-    used = re.findall(r"-c constraints/(\S+\.txt)", "".join(path.read_text() for path in WORKFLOWS))
-    assert sorted(used) == sorted(path.name for path in (ROOT / "constraints").iterdir())
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
@@ -59,8 +52,6 @@ def test_a_workflow_may_only_read_and_comes_to_an_end(path):
     assert workflow["concurrency"]["cancel-in-progress"] is True
     for job in workflow["jobs"].values():
         assert job["timeout-minutes"] <= 120
-        actions = [step["uses"] for step in job["steps"] if "uses" in step]
-        assert all(re.fullmatch(r"[\w-]+/[\w-]+@v\d+", action) for action in actions)
 
 
 @pytest.mark.parametrize("name", ["CONTRIBUTING.md", ".github/workflows/official-models.yml"])

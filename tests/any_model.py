@@ -1,6 +1,7 @@
 """Every lesson runs to its end with any CLIP: with random weights, the worst there is, and with $CLIP_MODEL if set.
 
-    CLIP_MODEL=ViT-B/32 python -m pytest tests/test_any_model.py
+    make random-models
+    CLIP_MODEL=ViT-B/32 make random-models
 
 What was seen with `tiny` need not be so with another model; `helpers.observe` says so. But no cell may fail.
 """
