@@ -8,10 +8,16 @@ import json
 import sys
 from pathlib import Path
 
-import torch
+try:
+    import torch
 
-import helpers
-from helpers._validation import printable
+    import helpers
+    from helpers._validation import printable
+except ModuleNotFoundError as error:
+    venv = Path(__file__).resolve().parent / ".venv"
+    ready = [str(file) for name in ("bin/python", "Scripts/python.exe") for file in venv.glob(name)]
+    do = f"`{ready[0]} example.py`" if ready and sys.prefix != str(venv) else "`make run`"
+    sys.exit(f"example.py: Expected the packages of the course; got {sys.executable} without {error.name}. Run {do}.")
 
 IMAGES = Path(__file__).resolve().parent / "images"
 

@@ -35,11 +35,3 @@ def test_conda_and_pip_ask_for_the_same_versions(requirement):
     name, bounds = re.fullmatch(r"([a-z]+)(.*)", requirement).groups()
     bounds = bounds.replace(",!=2.13.0", "")
     assert CONDA_NAMES.get(name, name) + bounds in CONDA_LINES
-
-
-def test_every_dependency_has_its_reason_beside_it():
-    pip = re.findall(r'^(?:    |requires = \[)"[a-z].*', (ROOT / "pyproject.toml").read_text(), re.M)
-    conda = re.findall(r"^  - (?!conda-forge|pip).*|^      - [a-z].*==.*", ENVIRONMENT, re.M)
-    assert len(pip) > 15
-    assert len(conda) > 12
-    assert [line for line in [*pip, *conda] if "#" not in line] == []

@@ -1,8 +1,10 @@
 """example.py is the check of an installation: it must be dependable."""
 
 import json
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -70,3 +72,18 @@ def test_bad_input_gives_one_line_and_status_2(arguments, message, tmp_path):
     assert result.stdout == ""
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_outside_the_environment_one_line_names_the_one_that_is_ready(tmp_path):
+    example = Path(shutil.copy(ROOT / "example.py", tmp_path))
+    for ready, do in ((None, "make run"), (tmp_path / ".venv" / "bin" / "python", "{} example.py")):
+        if ready:
+            ready.parent.mkdir(parents=True)
+            ready.touch()
+        # -S: without the packages of this environment
+        result = subprocess.run([sys.executable, "-S", example], env={}, capture_output=True, text=True, check=False)
+        assert result.returncode == 1
+        assert result.stderr == (
+            "example.py: Expected the packages of the course; "
+            f"got {sys.executable} without torch. Run `{do.format(ready)}`.\n"
+        )
