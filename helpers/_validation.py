@@ -12,11 +12,18 @@ import numpy as np
 
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 80
+_JOINERS = "\u200c\u200d"  # inside emoji and Arabic words; without them a name could not be pasted
 
 
 def printable(text: object) -> str:
-    """Make text one line: what moves a cursor, colours, hides or can't be encoded is written as ``\\x1b``."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(text))
+    """Make text one line: what moves a cursor, colours, hides or can't be encoded is written as ``\\x1b``.
+
+    A backslash stays single, because doubling it would spoil every path of Windows. So a newline in a name looks like
+    a backslash and an n.
+    """
+    return "".join(
+        letter if letter.isprintable() or letter in _JOINERS else ascii(letter)[1:-1] for letter in str(text)
+    )
 
 
 def shown(value: object) -> str:
@@ -24,41 +31,44 @@ def shown(value: object) -> str:
     return _cut(" ".join(_SHORT.repr(value).split()), 120)
 
 
+def given(value: object) -> str:
+    """Show a value of the wrong type with its type, as in ``int (5)``."""
+    return "None" if value is None else f"{type(value).__name__} ({shown(value)})"
+
+
 def _cut(text: str, most: int) -> str:
     return printable(text if len(text) <= most else f"{text[:most]}…")
 
 
 def reason(error: BaseException) -> str:
-    """Say in one short line what an error of another library says; its kind, if it says nothing."""
+    """Return in one short line what an error of another library says; its type, if it says nothing."""
     text = " ".join((getattr(error, "strerror", None) or str(error)).split()) or type(error).__name__
     return _cut(text, 300)
 
 
-def whole(name: str, value: object, least: int = 1) -> int:
-    """Give an option that must be a whole number of at least so much."""
+def whole(name: str, value: object, least: int = 1, most: int = sys.maxsize) -> int:
+    """Return an argument that must be an integer from ``least`` to ``most``."""
     if not isinstance(value, Integral) or isinstance(value, bool):
-        raise TypeError(f"{name} is {shown(value)}, a {type(value).__name__}; it must be a whole number")
-    given = int(value)
-    if given < least:
-        raise ValueError(f"{name} is {given}; it must be at least {least}")
-    if given > sys.maxsize:
-        raise ValueError(f"{name} is {shown(given)}; it must be at most {sys.maxsize}")
-    return given
+        raise TypeError(f"Expected {name} to be an integer; got {given(value)}.")
+    if not least <= value <= most:
+        limits = f"at least {least}" if most == sys.maxsize and value < least else f"between {least} and {most}"
+        raise ValueError(f"Expected {name} to be {limits}; got {shown(int(value))}.")
+    return int(value)
 
 
 def number(name: str, value: object) -> float:
-    """Give an option that must be a finite number."""
+    """Return an argument that must be a finite number."""
     if not isinstance(value, Real) or isinstance(value, bool):
-        raise TypeError(f"{name} is {shown(value)}, a {type(value).__name__}; it must be a number")
+        raise TypeError(f"Expected {name} to be a number; got {given(value)}.")
     if not math.isfinite(value):
-        raise ValueError(f"{name} is {value}; it must be finite")
+        raise ValueError(f"Expected {name} to be finite; got {value}.")
     return float(value)
 
 
 def path_of(name: str, value: object) -> Path:
-    """Give an option that must be a path."""
+    """Return an argument that must be a path."""
     if not isinstance(value, (str, PathLike)):
-        raise TypeError(f"{name} is {shown(value)}, a {type(value).__name__}; it must be a path")
+        raise TypeError(f"Expected {name} to be a path; got {given(value)}.")
     return Path(value)
 
 
@@ -67,11 +77,11 @@ def strings(name: str, values: object) -> list[str]:
     if isinstance(values, (str, bytes)):
         values = [values]
     if not isinstance(values, Iterable):
-        raise TypeError(f"{shown(values)} is no list of {name}s; give strings")
+        raise TypeError(f"Expected a {name} or a list of them; got {given(values)}.")
     found = list(values)
     for i, value in enumerate(found):
         if not isinstance(value, str):
-            raise TypeError(f"{name} {i} is {shown(value)}, a {type(value).__name__}; a {name} must be a string")
+            raise TypeError(f"Expected {name} {i} to be a string; got {given(value)}.")
     return found
 
 
@@ -80,11 +90,11 @@ def numbers(name: str, values: object, most_dimensions: int = 2) -> np.ndarray:
     try:
         array = np.asarray(values)
     except Exception as error:  # of many kinds: a tensor on another device, rows of different lengths
-        raise TypeError(f"{name} can't become an array: {reason(error)}") from error
+        raise TypeError(f"Expected {name} to be an array; NumPy cannot make one of it: {reason(error)}") from error
     if array.dtype.kind not in "fiub":
-        raise TypeError(f"{name} has elements of {array.dtype}, which are no real numbers")
+        raise TypeError(f"Expected {name} to hold real numbers; got an array of {array.dtype}.")
     if not 1 <= array.ndim <= most_dimensions:
-        raise ValueError(f"{name} has shape {array.shape}; it must have 1 to {most_dimensions} dimensions")
+        raise ValueError(f"Expected {name} to have 1 to {most_dimensions} dimensions; got shape {array.shape}.")
     return array
 
 
@@ -94,5 +104,5 @@ def finite(name: str, values: object) -> np.ndarray:
     bad = np.argwhere(~np.isfinite(array))
     if len(bad):
         place = tuple(bad[0].tolist())
-        raise ValueError(f"{name} is {array[place]} at {place}: leave out what could not be read")
+        raise ValueError(f"Expected {name} to be finite; got {array[place]} at {place}. Leave out unreadable images.")
     return array

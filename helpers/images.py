@@ -1,8 +1,11 @@
-"""Open any image safely."""
+"""Open any image safely: one way in, RGB and upright out, one kind of error."""
 
 import contextlib
+import functools
 import importlib.util
 import stat
+import threading
+import warnings
 from os import PathLike
 from pathlib import Path
 from typing import IO
@@ -10,9 +13,13 @@ from typing import IO
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from helpers._validation import printable, reason, whole
+from helpers._validation import given, printable, reason, whole
 
+FORMATS = "JPEG PNG GIF WEBP TIFF BMP AVIF HEIF JPEG2000 PPM TGA".split()
+"""What is opened. Pillow reads more, but an EPS file, or one inside IPTC data, would start Ghostscript."""
 LARGE = 1_000_000  # pixels; below, decoding takes less time than all that follows
+GIANT = 40_000_000  # pixels; above, an image is converted in bands of BAND pixels, and one image at a time
+BAND = 4_000_000
 LONGEST = 100  # times as long as it is wide; a longer strip takes gigabytes when its short side is enlarged
 ORIENTATIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -24,14 +31,12 @@ ORIENTATIONS = {
     8: Image.Transpose.ROTATE_90,
 }
 HEIF, AVIF = ("pillow_heif", "pillow-heif"), ("pillow_avif", "pillow-avif-plugin")
-PLUGINS = {
-    ".heic": HEIF,
-    ".heif": HEIF,
-    ".avif": AVIF,
-}  # what reads these where Pillow doesn't: its module, its package
-KEPT = ("transparency", "icc_profile")
+PLUGINS = {".heic": HEIF, ".heif": HEIF, ".avif": AVIF}  # what reads these where Pillow doesn't: module, package
 ImageSource = str | PathLike | IO[bytes] | Image.Image
 
+_one_giant = threading.Lock()
+# Pillow warns of what is larger than half its limit. Appended, so that a filter of the caller's own goes first.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning, append=True)
 
 with contextlib.suppress(ImportError, OSError):
     import pillow_heif
@@ -42,11 +47,11 @@ with contextlib.suppress(ImportError, OSError):
 
 
 class ImageError(ValueError):
-    """What was given is not an image that can be read.
+    """An image that cannot be read, or something that is not an image.
 
     Attributes:
         source: its name: a path, or words such as "the 3×4 image".
-        reason: why, in one line.
+        reason: why it cannot be read, in one line.
     """
 
     def __init__(self, source: object, reason: str) -> None:
@@ -54,62 +59,81 @@ class ImageError(ValueError):
         super().__init__(self.source, self.reason)
 
     def __str__(self) -> str:
-        """Name it and say why, in one printable line."""
+        """Return the name and the reason in one printable line."""
         return f"Cannot read {self.source}: {self.reason}"
 
 
 class NoDecoderError(ImageError):
-    """The image may be sound: its format needs a plugin of Pillow that is not installed."""
+    """An image that may be sound, in a format that needs a plugin of Pillow that is not installed."""
 
 
 def is_source(value: object) -> bool:
-    """Say whether this is one image, as `open_image` takes it."""
+    """Return whether this is one image, as `open_image` takes it."""
     return isinstance(value, (str, PathLike, Image.Image)) or hasattr(value, "read")
 
 
 def open_image(source: ImageSource, min_side: int | None = None) -> Image.Image:
     """Open an image the way a person would see it.
 
+    Files are opened in one of `FORMATS`, whatever their suffix. For another format, open the file with Pillow and pass
+    the PIL image. A file that ends too early is refused, even if it lacks only its end marker, because nobody can tell
+    what else is missing. So is one of more than twice ``PIL.Image.MAX_IMAGE_PIXELS`` (179 megapixels unless you raise
+    it).
+
     Args:
         source: a path, an open binary file, or a PIL image (which is left as it is).
         min_side: how many pixels of its shorter side are needed. A JPEG file of more than a megapixel is then decoded
-            at the smallest of 1/1, 1/2, 1/4 and 1/8 of its size that keeps them: the decoder skips fine detail.
+            at the smallest of 1/1, 1/2, 1/4 and 1/8 of its size that keeps them, because the decoder skips fine
+            detail. Any image of more than 40 megapixels is averaged down to hardly more than them, band by band, so
+            that it takes little more memory than its decoder does.
 
     Returns:
         A PIL image in mode RGB, turned upright (EXIF orientation), transparent parts laid over white.
         Grey, palette, CMYK and 16-bit images become 8-bit RGB; of an animation, the first frame.
 
     Raises:
-        ImageError: there is no such file, or it is no image, or it is damaged, whatever its decoder raises.
-        TypeError, ValueError: ``min_side`` is no whole number of at least 1.
+        ImageError: there is no such file, or it is not an image, or it is damaged, whatever its decoder raises.
+        TypeError, ValueError: ``min_side`` is not an integer of at least 1.
     """
+    if min_side is not None:
+        min_side = whole("min_side", min_side)
     if not is_source(source):
-        raise ImageError(
-            f"a {type(source).__name__}",
-            "expected a path, an open binary file or a PIL image; Image.fromarray makes one of an array",
-        )
-    min_side = min_side and whole("min_side", min_side)
+        raise ImageError(given(source), "expected a path, an open binary file or a PIL image (see Image.fromarray)")
     try:
         if isinstance(source, Image.Image):
-            return _to_rgb(source)
+            return _upright_rgb(source, min_side)
         if isinstance(source, (str, PathLike)) and not stat.S_ISREG(Path(source).stat().st_mode):
-            raise ValueError("it is a folder or a device, and no file")  # to read from one may never end
-        with Image.open(source) as image:
-            if image.format == "EPS":
-                raise ValueError("an EPS file is a program, and it is not run")
+            raise ValueError("it is a folder or a device, not a file")  # to read from one may never end
+        with Image.open(source, formats=_formats()) as image:
             if min_side and image.width * image.height > LARGE:
                 width, height = (-(-side * min_side // min(image.size)) for side in image.size)
                 image.draft(None, (width, height))
-            return _to_rgb(image)
-    except FileNotFoundError as error:
-        raise ImageError(_name(source), "there is no such file") from error
-    except UnidentifiedImageError as error:
-        module, package = PLUGINS.get(Path(_name(source)).suffix.lower(), ("", ""))
-        if module and not importlib.util.find_spec(module):
-            raise NoDecoderError(_name(source), f"Pillow needs a plugin for it: pip install {package}") from error
-        raise ImageError(_name(source), reason(error)) from error
+            return _upright_rgb(image, min_side)
     except Exception as error:  # a damaged file makes decoders raise nearly anything, MemoryError too
-        raise ImageError(_name(source), reason(error)) from error
+        raise _image_error(source, error) from error
+
+
+@functools.cache
+def _formats() -> list[str]:
+    """List those of `FORMATS` that this Pillow and its plugins know."""
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
+
+
+def _image_error(source: ImageSource, error: Exception) -> ImageError:
+    """Explain what opening an image raised."""
+    name = _name(source)
+    if isinstance(error, FileNotFoundError):
+        return ImageError(name, "there is no such file")
+    if isinstance(error, Image.DecompressionBombError):
+        most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        return ImageError(name, f"it has more than {most:,} pixels. Raise PIL.Image.MAX_IMAGE_PIXELS to open it")
+    if not isinstance(error, UnidentifiedImageError):
+        return ImageError(name, reason(error))
+    module, package = PLUGINS.get(Path(name).suffix.lower(), ("", ""))
+    if module and not importlib.util.find_spec(module):
+        return NoDecoderError(name, f"Pillow needs a plugin for it: pip install {package}")
+    return ImageError(name, f"it is not an image, or not one in these formats: {', '.join(_formats())}")
 
 
 def cut_strip(image: Image.Image) -> Image.Image:
@@ -121,7 +145,7 @@ def cut_strip(image: Image.Image) -> Image.Image:
         image: of any shape.
 
     Returns:
-        The image itself, if it is no longer than that.
+        The image cut to a strip of at most 1:100, or the image itself where it is no longer than that.
     """
     shorter, longer = sorted(image.size)
     ends = -(-(longer - LONGEST * shorter) // (2 * shorter)) * shorter
@@ -138,39 +162,67 @@ def _name(source: ImageSource) -> str:
     return name if len(name) <= 1000 else f"{name[:100]}…"
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if not (image.width and image.height):
+def _upright_rgb(image: Image.Image, min_side: int | None) -> Image.Image:
+    """Decode an image, convert it to RGB on white, and turn it upright. The result is another image."""
+    pixels = image.width * image.height
+    if not pixels:
         raise ValueError("it has no pixels")
-    image.load()  # before its EXIF data, whose damage is forgiven
+    with _one_giant if pixels > GIANT else contextlib.nullcontext():
+        image.load()  # before its EXIF data, whose damage is forgiven
+        peak = image.getextrema()[1] if image.mode in {"I", "F"} else None
+        rgb = _in_bands(image, min_side, peak) if pixels > GIANT else _on_white(image, peak)
     turn = ORIENTATIONS.get(_orientation(image))
-    image = image.copy() if turn is None else image.transpose(turn)
-    image.info = {key: image.info[key] for key in KEPT if key in image.info}  # what is upright must not be turned again
-    if image.mode == "RGB" and not image.has_transparency_data:
-        return image
+    if turn is not None:
+        rgb = rgb.transpose(turn)
+    elif rgb is image:
+        rgb = image.copy()
+    # without the orientation: what is upright must not be turned again
+    rgb.info = {key: value for key, value in image.info.items() if key == "icc_profile"}
+    return rgb
+
+
+def _in_bands(image: Image.Image, min_side: int | None, peak: float | None) -> Image.Image:
+    """Convert a giant band by band, and average squares of pixels where fewer are needed."""
+    factor = max(1, min(image.size) // min_side) if min_side else 1
+    rows = factor * max(1, BAND // (image.width * factor))
+    rgb = Image.new("RGB", tuple(-(-side // factor) for side in image.size))
+    for top in range(0, image.height, rows):
+        band = image.crop((0, top, image.width, min(top + rows, image.height)))
+        rgb.paste(_on_white(band, peak).reduce(factor), (0, top // factor))
+    return rgb
+
+
+def _on_white(image: Image.Image, peak: float | None) -> Image.Image:
+    """Convert to RGB, with transparent parts laid over white; an RGB image is returned itself."""
     if image.mode.startswith(("I", "F")):
-        image = _to_8_bit(image)
+        image = _to_8_bit(image, peak)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image)
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _orientation(image: Image.Image) -> int:
-    """Read how the camera was held; 1, upright, where the EXIF data are damaged, for the image itself is sound."""
+    """Return how the camera was held; 1, upright, where the EXIF data are damaged, because the image itself is sound."""
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # Pillow raises of many kinds here
         return 1
 
 
-def _to_8_bit(image: Image.Image) -> Image.Image:
-    """Bring a deep grey image to 0–255; its range is told by its mode or, failing that, its maximum."""
-    values: np.ndarray = np.asarray(image, dtype=np.float32)
+def _to_8_bit(image: Image.Image, peak: float | None) -> Image.Image:
+    """Scale a deep grey image to 0–255. Its mode tells its range or, failing that, the peak of the whole image."""
+    values: np.ndarray = np.array(image, dtype=np.float32)
     if without := int((~np.isfinite(values)).sum()):
-        raise ValueError(f"{without} of its pixels are no finite number")
-    if image.mode.startswith("I;16") or values.max() > 255:
-        values = values / 257
-    elif image.mode == "F" and values.max() <= 1:
-        values = values * 255
-    return Image.fromarray(values.clip(0, 255).round().astype(np.uint8))
+        raise ValueError(f"{without} of its pixels are not finite numbers")
+    clear = image.info.get("transparency") if image.mode == "I;16" else None  # the grey that a PNG calls transparent
+    transparent = None if clear is None else values == clear
+    if peak is None or peak > 255:
+        values /= 257
+    elif image.mode == "F" and peak <= 1:
+        values *= 255
+    grey = values.clip(0, 255, out=values).round(out=values).astype(np.uint8)
+    if transparent is not None:
+        grey[transparent] = 255
+    return Image.fromarray(grey)
