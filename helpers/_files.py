@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Stamp(NamedTuple):
-    """What tells without opening a file whether it is the same as before: bytes, times in nanoseconds, and its inode."""
+    """What tells whether a file is the same as before without opening it: bytes, times in ns, and its inode."""
 
     size: int
     mtime: int

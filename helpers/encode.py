@@ -7,10 +7,11 @@ from typing import TypeVar
 
 import numpy as np
 import torch
+from torch import nn
 from tqdm import tqdm
 
-from helpers._clip import CLIP
-from helpers._validation import shown, strings
+from helpers._clip import CLIP, AttentionPool2d
+from helpers._validation import given, strings
 from helpers.forward import feature_size, image_features, text_features
 from helpers.images import ImageError, ImageSource, cut_strip, is_source, open_image
 from helpers.threads import batches, in_shares, in_threads, share_out
@@ -43,24 +44,26 @@ def encode_images(
         progress: show a bar when the work takes longer than two seconds.
         fast_decode: decode large JPEG files at a half, a quarter or an eighth of their size, as long as three
             times the model's resolution is left: with 12 megapixels, in a quarter of
-            the time. A photograph's row moves by less than a cosine of 0.001, its grain included. What is nearly flat
+            the time. An image of more than 40 megapixels in any format is averaged down to that size. The embedding of
+            a photo moves by less than a cosine of 0.001, its grain included. What is nearly flat
             once it is small moves further. Measured with `tiny`: pages of fine print and noise on plain grey by 0.01,
-            interlaced video by 0.02. Of stripes a few pixels wide all that is left is rounding, and a row moves
-            anywhere. Such images want ``fast_decode=False``, which is CLIP's own way.
+            interlaced video by 0.02. Of stripes a few pixels wide only rounding is left, so their embedding may move
+            anywhere. Pass ``fast_decode=False`` for such images: that is CLIP's own way.
 
     Returns:
         ``(n, d)`` float32, not normalized, in the order given.
 
     Raises:
         ImageError: none of the images can be read.
-        TypeError: one of the arguments is of another kind.
+        TypeError: an argument has another type, or the model cannot run as it is.
         ValueError: ``batch_size`` is less than 1, `preprocess` is another model's, or the model is in training mode.
     """
     size = feature_size(model)
+    _refuse_unusable(model, getattr(model, "visual", None))
     if is_source(images):
         images = [images]  # type: ignore[list-item]
     if not isinstance(images, Iterable):
-        raise TypeError(f"{shown(images)} is no image and no list of images; give paths or PIL images")
+        raise TypeError(f"Expected an image path, a PIL image, or a list of them; got {given(images)}.")
     features, unreadable = [np.empty((0, size), dtype=np.float32)], []
     with progress_bar(images, "images", progress) as bar:
         for batch in encode_batches(model, preprocess, batches(enumerate(images), batch_size), fast_decode):
@@ -84,11 +87,11 @@ def encode_batches(
     labelled: Iterable[list[tuple[Label, ImageSource]]],
     fast_decode: bool = True,
 ) -> Iterator[list[tuple[Label, np.ndarray | ImageError]]]:
-    """Turn each image into its features, or into the reason why it has none.
+    """Encode each image, or return the error that tells why it has no features.
 
-    The one way from a file to its features, for a list as for a folder. Each thread takes a piece of a batch from the
-    file to the features, so one decodes while another multiplies. On other devices than a CPU they decode and
-    preprocess, and the batch is encoded whole, while they continue with the next.
+    A list, a folder and a shard all come this way. Each thread takes a share of a batch from the
+    file to the features, so that one decodes while another multiplies. On a GPU the threads decode and
+    preprocess, and the whole batch is encoded while they continue with the next.
 
     Args:
         model, preprocess, fast_decode: as in `encode_images`.
@@ -97,7 +100,7 @@ def encode_batches(
 
     Yields:
         For each batch, in order, a list as long as it of ``(label, features)``: features are ``(d,)`` float32, not
-        normalized, or an `ImageError`. They depend on what else is in the batch by rounding alone.
+        normalized, or an `ImageError`. What else is in the batch changes them by rounding alone.
     """
     device = next(model.parameters()).device
     read = pixels_or_errors(model, preprocess, fast_decode)
@@ -121,11 +124,11 @@ def encode_batches(
 def pixels_or_errors(
     model: CLIP, preprocess: Callable, fast_decode: bool = True
 ) -> Callable[[list[ImageSource]], list[torch.Tensor | ImageError]]:
-    """Make the function that opens and preprocesses images: ``(3, resolution, resolution)`` each, or the reason."""
+    """Return the function that opens and preprocesses images: ``(3, resolution, resolution)`` each, or an error."""
     resolution = getattr(getattr(model, "visual", None), "input_resolution", None)
     min_side = 3 * resolution if fast_decode and resolution else None
     if not callable(preprocess):
-        raise TypeError(f"preprocess is {shown(preprocess)}; give the one that load gave with the model")
+        raise TypeError(f"Expected preprocess to be a function; got {given(preprocess)}. Pass the one from load.")
 
     def read(source: ImageSource) -> torch.Tensor | ImageError:
         try:
@@ -136,8 +139,8 @@ def pixels_or_errors(
         shape = tuple(getattr(pixels, "shape", ()))
         if resolution and shape != (3, resolution, resolution):
             raise ValueError(
-                f"preprocess gives {shape}, and the model takes {(3, resolution, resolution)}: "
-                "give the preprocess that load gave with the model"
+                f"Expected preprocess to return {(3, resolution, resolution)}; got {shape}. "
+                "Pass the preprocess that load returned with this model."
             )
         return pixels
 
@@ -166,14 +169,16 @@ def encode_texts(
         ``(n, d)`` float32, not normalized, in the order given.
 
     Raises:
-        TypeError: something among the texts is no string, or another argument is of another kind.
-        ValueError: a text is too long, and the message shows where it would be cut; or it goes on behind CLIP's end
+        TypeError: one of the texts is not a string, another argument has another type, or the model cannot run as it
+            is.
+        ValueError: a text is too long, and the message shows where it would be cut; or it continues after CLIP's end
             token; ``batch_size`` is less than 1; or the model is in training mode.
     """
     size = feature_size(model)
+    _refuse_unusable(model, getattr(model, "transformer", None))
     texts = strings("text", texts)
     tokens = tokenize(texts, model.context_length, truncate)
-    lengths = tokens.argmax(dim=1) + 1  # the end token has the largest number
+    lengths = tokens.argmax(dim=1) + 1  # the end token has the largest id
     device = next(model.parameters()).device
     features = np.empty((len(texts), size), dtype=np.float32)
 
@@ -198,9 +203,28 @@ def progress_bar(items: Iterable, unit: str, shown: bool) -> tqdm:
     return tqdm(total=total, desc=unit, delay=SECONDS_BEFORE_BAR, disable=not shown)
 
 
+def _refuse_unusable(model: CLIP, tower: nn.Module | None) -> None:
+    """Refuse what clip's own code cannot run, or what has no numbers, before torch raises from within.
+
+    Raises:
+        TypeError: its weights are on the meta device, its layer norms are not float32, or its attention pooling is
+            quantized.
+    """
+    if not isinstance(model, CLIP) or tower is None:
+        return
+    if any(weight.is_meta for weight in tower.parameters()):
+        raise TypeError("Expected a model with weights; got one on the meta device. Load its weights first.")
+    for part in tower.modules():
+        if isinstance(part, nn.LayerNorm) and part.weight.dtype != torch.float32:
+            kind = str(part.weight.dtype).removeprefix("torch.")
+            raise TypeError(f"Expected layer norms in float32; got {kind}. Use load(…, precision=…) or model.float().")
+        if isinstance(part, AttentionPool2d) and not isinstance(part.c_proj.weight, torch.Tensor):
+            raise TypeError("Expected an attention pooling in floats; got a quantized one. Quantize the other layers.")
+
+
 def _report(unreadable: list[str], total: int) -> None:
-    """Warn of the images left out; raise if none is left."""
+    """Warn of the images that have no features; raise if none has."""
     listed = "; ".join(unreadable[:10]) + ("; …" if len(unreadable) > 10 else "")
     if len(unreadable) == total:
         raise ImageError(f"any of the {total} images", listed)
-    warnings.warn(f"{len(unreadable)} of {total} images have a row of NaN: {listed}", stacklevel=3)
+    warnings.warn(f"{len(unreadable)} of {total} images have features of NaN: {listed}", stacklevel=3)

@@ -204,7 +204,7 @@ def _on_white(image: Image.Image, peak: float | None) -> Image.Image:
 
 
 def _orientation(image: Image.Image) -> int:
-    """Return how the camera was held; 1, upright, where the EXIF data are damaged, because the image itself is sound."""
+    """Return the EXIF orientation, or 1 (upright) where the EXIF data are damaged, for the image itself is sound."""
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # Pillow raises of many kinds here

@@ -24,7 +24,7 @@ DARK = 0.43  # below this part of viridis, white is read more easily than black
 def plot_similarity(similarity: np.ndarray, texts: Sequence[str], images: Sequence[ImageSource]) -> "Axes":
     """Draw ``similarity[text_i, img_j]`` as a heatmap, with the images on its top edge.
 
-    The numbers stand in the cells. Where a dozen columns are not enough, a scale of the colours stands beside them.
+    Each cell shows its number. Beyond a dozen columns, a colour bar takes the place of the numbers.
 
     Args:
         similarity: ``(texts, images)``.
@@ -36,17 +36,18 @@ def plot_similarity(similarity: np.ndarray, texts: Sequence[str], images: Sequen
 
     Raises:
         ImageError: an image can't be read.
-        TypeError: these are no numbers, or a label is no string.
+        TypeError: these are not numbers, or a label is not a string.
         ValueError: the shape does not fit the number of texts and images, there are none, or a number is not finite.
     """
     import matplotlib.pyplot as plt  # here, because it doubles the time to import helpers
 
     similarity, texts = finite("similarity", similarity), strings("text", texts)
     if not similarity.size:
-        raise ValueError(f"similarity has shape {similarity.shape}: there is nothing to draw")
+        raise ValueError(f"Expected at least one text and one image; got a similarity of shape {similarity.shape}.")
     if similarity.shape != (len(texts), len(images)):
         raise ValueError(
-            f"similarity has shape {similarity.shape}, but there are {len(texts)} texts and {len(images)} images"
+            f"Expected similarity of shape {(len(texts), len(images))}, a row per text and a column per image; "
+            f"got {similarity.shape}."
         )
     column = next((width for most, width in COLUMN_INCHES.items() if len(images) <= most), MANY_COLUMN_INCHES)
     thumbnails = [_small(image) for image in images]
@@ -72,7 +73,7 @@ def plot_similarity(similarity: np.ndarray, texts: Sequence[str], images: Sequen
 
 
 def plot_occlusion(image: ImageSource, occlusion_map: np.ndarray, axes: "Axes | None" = None) -> "Axes":
-    """Draw an occlusion map over its image, which turns grey so that all colour is the map's.
+    """Draw an occlusion map over its image, which is drawn in grey so that all colour is the map's.
 
     Args:
         image: the image, as `open_image` takes it.
@@ -80,20 +81,20 @@ def plot_occlusion(image: ImageSource, occlusion_map: np.ndarray, axes: "Axes | 
         axes: where to draw; in a new figure by default.
 
     Returns:
-        The matplotlib axes. Bright yellow is the largest drop, dark blue the smallest; the bar tells the numbers.
+        The matplotlib axes. Bright yellow is the largest drop, dark blue the smallest; the colour bar has the numbers.
 
     Raises:
-        ImageError: this is no image that can be read.
+        ImageError: this is not an image that can be read.
         TypeError: the map holds no numbers.
         ValueError: the map does not have the shape of the image, or holds a number that is not finite.
     """
     import matplotlib.pyplot as plt  # here, because it doubles the time to import helpers
 
     image, occlusion_map = open_image(image), numbers("occlusion_map", occlusion_map, 3)
-    if np.shape(occlusion_map) != (image.height, image.width):
+    if occlusion_map.shape != (image.height, image.width):
         raise ValueError(
-            f"the map has shape {np.shape(occlusion_map)}, but the image ({image.height}, {image.width}); "
-            "give one map, such as occlusion_maps(…)[0], and the image that it was made of"
+            f"Expected occlusion_map of shape ({image.height}, {image.width}), that of the image; "
+            f"got {occlusion_map.shape}. Pass one map, such as occlusion_maps(…)[0], and its image."
         )
     finite("occlusion_map", occlusion_map)
     if axes is None:

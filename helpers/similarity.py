@@ -17,7 +17,7 @@ def normalize(features: np.ndarray) -> np.ndarray:
         The same shape in float32, every row of Euclidean length 1.
 
     Raises:
-        TypeError: these are no numbers.
+        TypeError: these are not numbers.
         ValueError: a row is zero or not finite, so it has no direction.
     """
     features = numbers("features", features, 3).astype(np.float32, copy=False)
@@ -26,8 +26,8 @@ def normalize(features: np.ndarray) -> np.ndarray:
     if len(bad):
         value = lengths.flat[bad[0]]
         raise ValueError(
-            f"row {bad[0]} has length {value}, so it has no direction: "
-            "leave out the images that could not be read, and features that are all zero"
+            f"Expected embeddings with a direction; row {bad[0]} has length {value}. "
+            "Leave out unreadable images and features that are all zero."
         )
     return features / lengths.astype(np.float32)
 
@@ -43,26 +43,26 @@ def cosine_similarity(text_features: np.ndarray, image_features: np.ndarray) -> 
         ``(texts, images)`` float32, each in [-1, 1]: ``similarity[text_i, img_j]``.
 
     Raises:
-        TypeError: these are no numbers.
+        TypeError: these are not numbers.
         ValueError: the two have different ``d``, or a row is zero or not finite.
     """
     text_features = np.atleast_2d(numbers("text_features", text_features))
     image_features = np.atleast_2d(numbers("image_features", image_features))
     if text_features.shape[1] != image_features.shape[1]:
         raise ValueError(
-            f"texts have {text_features.shape[1]} features a row and images {image_features.shape[1]}: "
-            "encode both with the same model"
+            f"Expected text and image features of one size; got {text_features.shape[1]} and "
+            f"{image_features.shape[1]}. Encode both with the same model."
         )
     return (normalize(text_features) @ normalize(image_features).T).clip(-1, 1)
 
 
 def probabilities(similarity: np.ndarray, logit_scale: float = 100.0, axis: int = 0) -> np.ndarray:
-    """Share out one certainty among the candidates: softmax of ``logit_scale × similarity``.
+    """Return the probability of each candidate: softmax of ``logit_scale × similarity``.
 
     Args:
         similarity: ``(texts, images)`` cosine similarities.
         logit_scale: how sharply to choose. OpenAI's models end their training at 100
-            (Radford et al. 2021, section 2.5); ``model.logit_scale.exp().item()`` tells a model's own.
+            (Radford et al. 2021, section 2.5); ``model.logit_scale.exp().item()`` is a model's own.
         axis: the candidates. 0: which text goes with each image (columns sum to 1);
             1: which image goes with each text (rows sum to 1).
 
@@ -70,12 +70,13 @@ def probabilities(similarity: np.ndarray, logit_scale: float = 100.0, axis: int 
         The same shape in float32, each in [0, 1], summing to 1 along ``axis``.
 
     Raises:
-        TypeError: these are no numbers.
+        TypeError: these are not numbers.
         ValueError: one is not finite, or there is nothing to choose from along ``axis``.
     """
     similarity = numbers("similarity", similarity)
-    if not -similarity.ndim <= whole("axis", axis, -2) < similarity.ndim or not similarity.shape[axis]:
-        raise ValueError(f"axis is {axis}; similarity of shape {similarity.shape} has no candidates along it")
+    axis = whole("axis", axis, -similarity.ndim, similarity.ndim - 1)
+    if not similarity.shape[axis]:
+        raise ValueError(f"Expected candidates along axis {axis}; got a similarity of shape {similarity.shape}.")
     logits = finite("similarity", number("logit_scale", logit_scale) * similarity.astype(np.float64))
     weights = np.exp(logits - logits.max(axis=axis, keepdims=True))
     return (weights / weights.sum(axis=axis, keepdims=True)).astype(np.float32)
@@ -85,20 +86,19 @@ def top_k(similarity: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Find the ``k`` best images for every text.
 
     Args:
-        similarity: ``(texts, images)``; give its transpose to find the best texts for every image.
+        similarity: ``(texts, images)``; pass its transpose to find the best texts for every image.
         k: how many; at most the number of images.
 
     Returns:
         ``(scores, indices)``, both ``(texts, k)``, best first; of equal scores the lower index comes first.
 
     Raises:
-        TypeError: these are no numbers, or ``k`` is no whole number.
+        TypeError: these are not numbers, or ``k`` is not an integer.
         ValueError: a number is not finite, or ``k`` is not between 1 and the number of images.
     """
     similarity = finite("similarity", similarity)
     columns = similarity.shape[-1]
-    if not 1 <= whole("k", k, -(10**9)) <= columns:
-        raise ValueError(f"k is {k}; it must be between 1 and {columns}, the number of columns")
+    k = whole("k", k, 1, columns)
     backwards = np.argsort(similarity[..., ::-1], axis=-1, kind="stable")  # so that the lower index wins in the end
     indices = columns - 1 - backwards[..., ::-1][..., :k]
     return np.take_along_axis(similarity, indices, axis=-1), indices

@@ -15,19 +15,20 @@ Result = TypeVar("Result")
 
 
 def in_threads(function: Callable[[Piece], Result], pieces: Iterable[Piece]) -> Iterator[Result]:
-    """Call ``function`` on every piece of work, in as many threads as torch uses, and give the results in order.
+    """Call ``function`` on every piece of work, in as many threads as torch uses, and yield the results in order.
 
-    Each thread has a single thread of torch. Threads that share one forward pass wait for each other at every layer;
-    threads with a piece each do not. A piece that is alone gets all threads of torch.
+    Each thread has a single thread of torch, because threads that share one forward pass wait for each other at every
+    layer, whereas threads with a piece each do not. A piece that is alone gets all threads of torch.
 
-    While it runs, any other thread that starts gets a single thread of torch, too: let one thread at a time call it.
+    While it runs, any other thread that starts gets a single thread of torch as well. So call it from one thread at a
+    time.
 
     Args:
         function: safe to call in several threads.
         pieces: any iterable, read in the caller's thread, at most two pieces further than there are threads.
 
     Yields:
-        What ``function`` gives for each piece; what it raises is raised in its place.
+        What ``function`` returns for each piece; what it raises is raised in its place.
     """
     pieces = iter(pieces)
     first = list(islice(pieces, 2))
@@ -54,7 +55,7 @@ def batches(items: Iterable[Piece], size: int) -> Iterator[list[Piece]]:
     """Cut items into batches of ``size``; the last one may be shorter.
 
     Raises:
-        TypeError: ``size`` is no whole number.
+        TypeError: ``size`` is not an integer.
         ValueError: ``size`` is less than 1.
     """
     size, items = whole("batch_size", size), iter(items)
@@ -63,10 +64,10 @@ def batches(items: Iterable[Piece], size: int) -> Iterator[list[Piece]]:
 
 
 def in_shares(function: Callable[[list[Piece]], list[Result]], groups: Iterable[list[Piece]]) -> Iterator[list[Result]]:
-    """Share each batch out among the threads, and give its results in order, while the threads go on with the next.
+    """Share each batch out among the threads, and yield its results in order while the threads continue with the next.
 
     Args:
-        function: takes a piece of a batch and gives one result for each of its items.
+        function: takes a share of a batch and returns one result for each of its items.
         groups: batches, read a batch or two ahead.
 
     Yields:

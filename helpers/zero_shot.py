@@ -31,7 +31,7 @@ def zero_shot_classifier(
     templates: Iterable[str] = PROMPT_TEMPLATES,
     progress: bool = True,
 ) -> np.ndarray:
-    """Give each class one embedding: the normalized mean of its normalized prompts.
+    """Encode each class as one embedding: the normalized mean of its normalized prompts.
 
     Compare it with images as any text: ``cosine_similarity(classifier, image_features).argmax(axis=0)``.
     The mean is taken of the embeddings and not of the probabilities, so that many templates cost no more
@@ -47,7 +47,7 @@ def zero_shot_classifier(
         ``(classes, d)`` float32, every row of length 1, in the order of the names.
 
     Raises:
-        TypeError: a name or a template is no string.
+        TypeError: a name or a template is not a string.
         ValueError: there is no name or no template, a template lacks ``{}``, or a prompt is too long.
     """
     class_names, templates = strings("class name", class_names), strings("template", templates)
@@ -59,9 +59,9 @@ def zero_shot_classifier(
 
 def _check(class_names: list[str], templates: list[str]) -> None:
     if not class_names:
-        raise ValueError("there are no class names; give at least one")
+        raise ValueError("Expected at least one class name; got none.")
     if not templates:
-        raise ValueError('there are no templates; give at least one, such as "a photo of a {}."')
+        raise ValueError('Expected at least one template, such as "a photo of a {}."; got none.')
     for template in templates:
         if PLACE not in template:
-            raise ValueError(f'the template {shown(template)} has no place for the name; write "{{}}" where it goes')
+            raise ValueError(f'Expected templates with "{{}}" where the class name goes; got {shown(template)}.')

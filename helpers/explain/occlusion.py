@@ -1,7 +1,7 @@
 """Ask a model why: cover a part of the image, or leave out a word, and watch the similarity fall.
 
 Occlusion sensitivity, from Zeiler and Fergus 2014 (arXiv 1311.2901, section 4.2). It only calls the model,
-so any model will do, ViT or ResNet. It costs one encoded image for every place that is covered.
+so any model will do, ViT or ResNet. It costs one encoded image for each covered place.
 """
 
 from collections.abc import Callable, Iterable
@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from helpers._clip import CLIP
-from helpers._validation import strings, whole
+from helpers._validation import shown, strings, whole
 from helpers.encode import encode_images, encode_texts
 from helpers.images import ImageSource, open_image
 from helpers.similarity import cosine_similarity
@@ -34,7 +34,7 @@ def occlusion_maps(
     batch_size: int = 64,
     progress: bool = True,
 ) -> np.ndarray:
-    """Cover one place of an image after the other, and map how much each text fits less.
+    """Cover one place of an image after the other, and map how much the similarity with each text drops.
 
     The patch slides over the image itself, and every covered copy goes through `preprocess`. So the map
     has the coordinates of the image. It is zero where no patch reaches what the centre crop keeps, or the
@@ -58,8 +58,8 @@ def occlusion_maps(
         text fits less without this place, so the place speaks for the text. Negative: it speaks against it.
 
     Raises:
-        ImageError: this is no image that can be read.
-        TypeError: ``patch`` or ``stride`` is no whole number.
+        ImageError: this is not an image that can be read.
+        TypeError: ``patch`` or ``stride`` is not an integer.
         ValueError: ``patch`` does not fit into the image, or ``stride`` would leave gaps.
     """
     image = open_image(image)
@@ -72,26 +72,26 @@ def occlusion_maps(
 
 
 def word_drops(model: CLIP, preprocess: Callable, image: ImageSource, text: str) -> tuple[list[str], np.ndarray]:
-    """Leave one word out of a text after the other, and tell how much less the rest fits the image.
+    """Leave one word out of a text after the other, and return how much the similarity with the image drops.
 
     Args:
         model: from `load` or `clip.load`.
         preprocess: the transform that came with it.
         image: an image, as `open_image` takes it.
-        text: at least one word; words are what stands between blanks.
+        text: at least one word; words are separated by blanks.
 
     Returns:
         ``(words, drops)``: the words in their order, and ``(words,)`` float32, each the drop of the cosine
         similarity in [-2, 2]. Positive: the text fits less without this word.
 
     Raises:
-        ImageError: this is no image that can be read.
-        TypeError: the text is no string.
+        ImageError: this is not an image that can be read.
+        TypeError: the text is not a string.
         ValueError: the text has no word, or is too long for the model.
     """
     image, words = open_image(image), strings("text", [text])[0].split()
     if not words:
-        raise ValueError(f"the text is {text!r}; give at least one word")
+        raise ValueError(f"Expected text to have at least one word; got {shown(text)}.")
     shorter = [" ".join(words[:i] + words[i + 1 :]) for i in range(len(words))]
     text_features = encode_texts(model, [text, *shorter])
     similarity = cosine_similarity(text_features, encode_images(model, preprocess, [image]))[:, 0]
@@ -99,18 +99,15 @@ def word_drops(model: CLIP, preprocess: Callable, image: ImageSource, text: str)
 
 
 def _checked_sizes(size: tuple[int, int], patch: int | None, stride: int | None) -> tuple[int, int]:
-    """Fill in the defaults of patch and stride, and refuse what would not cover the image."""
-    patch = max(1, min(size) // PATCHES_PER_SIDE) if patch is None else patch
-    stride = max(1, patch // 2) if stride is None else stride
-    if not 1 <= whole("patch", patch, 0) <= min(size):
-        raise ValueError(f"patch is {patch}; in an image of {size[0]}×{size[1]} it must be between 1 and {min(size)}")
-    if not 1 <= whole("stride", stride, 0) <= patch:
-        raise ValueError(f"stride is {stride}; it must be between 1 and the patch, {patch}, to leave no gaps")
+    """Fill in the defaults of patch and stride, and refuse a patch beyond the image and a stride that leaves gaps."""
+    shorter = min(size)
+    patch = whole("patch", max(1, shorter // PATCHES_PER_SIDE) if patch is None else patch, 1, shorter)
+    stride = whole("stride", max(1, patch // 2) if stride is None else stride, 1, patch)
     return patch, stride
 
 
 def _boxes(size: tuple[int, int], patch: int, stride: int) -> list[Box]:
-    """List the places of the patch, row by row: left, upper, right, lower. The last ones end at the edge."""
+    """List the boxes of the patch, row by row: left, upper, right, lower. The last ones end at the edge."""
     lefts, uppers = ([*range(0, length - patch, stride), length - patch] for length in size)
     return [(left, upper, left + patch, upper + patch) for upper in uppers for left in lefts]
 
@@ -122,7 +119,7 @@ def _cover(image: Image.Image, box: Box, colour: str | tuple[int, int, int]) -> 
 
 
 def _average(drops: np.ndarray, boxes: list[Box], size: tuple[int, int]) -> np.ndarray:
-    """Give each pixel the mean of the drops ``(texts, boxes)`` whose box covers it."""
+    """Average, at each pixel, the drops ``(texts, boxes)`` whose box covers it: ``(texts, height, width)``."""
     width, height = size
     total = np.zeros((len(drops), height, width), dtype=np.float32)
     times = np.zeros((height, width), dtype=np.float32)

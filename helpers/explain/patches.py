@@ -1,6 +1,6 @@
-"""Ask a model where: each place of the image gets a feature row of its own, in the space of the texts.
+"""Ask a model where: each patch of the image gets an embedding of its own, in the space of the texts.
 
-Nothing is trained, and one forward pass does. It looks inside, so the image encoder must be CLIP's own.
+Nothing is trained, and one forward pass is enough. It looks inside, so the image encoder must be CLIP's own.
 """
 
 import math
@@ -19,17 +19,17 @@ from helpers.similarity import cosine_similarity
 
 
 def patch_similarity(model: CLIP, preprocess: Callable, image: ImageSource, texts: Iterable[str]) -> np.ndarray:
-    """Compare every place of an image with every text, by one forward pass.
+    """Compare every patch of an image with every text, by one forward pass.
 
-    The last attention of an image encoder looks at all places, and adds up the *values* that it finds there. Here it
-    looks at one place after the other: the place's value goes through the output projection, and on into the space
-    of the texts. That is MaskCLIP's idea: Zhou, Loy and Dai 2022 (arXiv 2112.01071, section 3). Their code adds what a
-    ViT's last block adds, too: the patch's own row and the MLP. Here both are left out, as ClearCLIP does (Lan et al.
-    2024, arXiv 2407.12442): with `tiny-vit` the maps find more planted things without them.
+    The last attention of an image encoder looks at all patches, and adds up the *values* that it finds there. Here it
+    looks at one patch after the other: the patch's value goes through the output projection, and on into the space
+    of the texts. This is the idea of MaskCLIP: Zhou, Loy and Dai 2022 (arXiv 2112.01071, section 3). Their code also
+    adds what the last block of a ViT adds, the patch's own token and the MLP. Both are left out here, as in ClearCLIP
+    (Lan et al. 2024, arXiv 2407.12442), because with `tiny-vit` the maps find more planted objects without them.
 
-    The limits: CLIP was never taught to say where. On its way a place has seen what is around it, so an empty place
-    has a row, too, and it may look like any text. Compare the places of one map; the height of a number means less
-    than that of a whole image.
+    The limits: CLIP was never trained to localize. In the earlier blocks a patch has seen what is around it, so an
+    empty patch has an embedding as well, which may be similar to any text. Compare the patches of one map; a single
+    value means less than the similarity of a whole image.
 
     Args:
         model: from `load` or `clip.load`, its image encoder a ViT or a ResNet as OpenAI's are.
@@ -43,9 +43,8 @@ def patch_similarity(model: CLIP, preprocess: Callable, image: ImageSource, text
         2 × 2 for ``tiny``.
 
     Raises:
-        ImageError: this is no image that can be read.
-        TypeError: one of the arguments is of another kind, or the image encoder is put together in another way than
-            CLIP's.
+        ImageError: this is not an image that can be read.
+        TypeError: an argument has another type, or the image encoder is not built like CLIP's.
         ValueError: a text is too long for the model, `preprocess` is another model's, or the model is in training mode.
     """
     feature_size(model)
@@ -62,7 +61,7 @@ def patch_similarity(model: CLIP, preprocess: Callable, image: ImageSource, text
 
 
 def _last_attention(model: CLIP) -> tuple[nn.Module, Callable]:
-    """Give the part that mixes the places, and the function that takes them through it unmixed."""
+    """Return the module that mixes the patches, and the function that takes them through it unmixed."""
     visual = getattr(model, "visual", None)
     if isinstance(visual, VisionTransformer) and isinstance(visual.transformer.resblocks[-1], ResidualAttentionBlock):
         return visual.transformer.resblocks[-1], _rows_of_patches
@@ -70,13 +69,13 @@ def _last_attention(model: CLIP) -> tuple[nn.Module, Callable]:
     if isinstance(pool, AttentionPool2d):
         return pool, _rows_of_places
     raise TypeError(
-        f"patch_similarity looks inside CLIP's own ViT or ResNet, and this image encoder is a {type(visual).__name__}; "
-        "occlusion_maps takes any model"
+        f"Expected CLIP's own ViT or ResNet as image encoder; got {type(visual).__name__}. "
+        "Use occlusion_maps, which takes any model."
     )
 
 
 def _input_of(part: nn.Module, model: CLIP, pixels: torch.Tensor) -> torch.Tensor:
-    """Run the image encoder, and give what came into this part of it."""
+    """Run the image encoder, and return the input of this module."""
     seen = []
     with part.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0])):
         model.encode_image(pixels)
@@ -84,7 +83,7 @@ def _input_of(part: nn.Module, model: CLIP, pixels: torch.Tensor) -> torch.Tenso
 
 
 def _rows_of_patches(visual: VisionTransformer, block: ResidualAttentionBlock, x: torch.Tensor) -> torch.Tensor:
-    """Take the values of the patches in ``(1 + patches, 1, width)`` to where the class token's row ends."""
+    """Take the values of the patches in ``(1 + patches, 1, width)`` to the space of the texts."""
     patches, attention = block.ln_1(x[1:, 0]), block.attn
     width = patches.shape[1]
     value = functional.linear(patches, attention.in_proj_weight[2 * width :], attention.in_proj_bias[2 * width :])
@@ -92,6 +91,6 @@ def _rows_of_patches(visual: VisionTransformer, block: ResidualAttentionBlock, x
 
 
 def _rows_of_places(visual: nn.Module, pool: AttentionPool2d, x: torch.Tensor) -> torch.Tensor:
-    """Take the values of the places in ``(1, channels, rows, columns)`` to where the pooling's row ends."""
+    """Take the values of the places in ``(1, channels, rows, columns)`` to the space of the texts."""
     places = x[0].flatten(1).T + pool.positional_embedding[1:].to(x.dtype)
     return pool.c_proj(pool.v_proj(places))
