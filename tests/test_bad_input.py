@@ -557,7 +557,7 @@ kind("patches: None", mapped(None), TypeError, "Expected a text or a list of the
 kind("patches: two images", mapped(image=[CAT, CAT]), BAD[0], "expected a path, an open")
 kind("patches: no preprocess", mapped(preprocess=None), TypeError, "^Expected preprocess to be a function; got None")
 kind("patches: no model", mapped(model=None), TypeError, "None")
-kind("occlusion: patch=0", explained(patch=0), ValueError, "Expected patch to be at least 1; got 0")
+kind("occlusion: patch=0", explained(patch=0), ValueError, "Expected patch to be between 1 and 256; got 0")
 kind("occlusion: patch=1.5", explained(patch=1.5), TypeError, "Expected patch to be an integer; got float")
 kind(
     "occlusion: stride=99", explained(patch=64, stride=99), ValueError, "Expected stride to be between 1 and 64; got 99"

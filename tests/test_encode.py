@@ -10,8 +10,8 @@ from clip.clip import _transform
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 import helpers
-from helpers.encode import encode_batches
 from helpers.course import drawings
+from helpers.encode import encode_batches
 from tests.conftest import IMAGES
 
 FILES = sorted(IMAGES.glob("*.png"))[:10]

@@ -133,7 +133,7 @@ def test_word_drops_agree_with_leaving_out_one_word_by_hand(random_vit, noise):
 
 
 def test_a_text_without_words_is_refused(random_vit, noise):
-    with pytest.raises(ValueError, match=r"Expected text to have at least one word; got '  '"):
+    with pytest.raises(ValueError, match=r"Expected text to have at least one word; got ' '"):
         helpers.word_drops(random_vit, _transform(32), noise, "  ")
 
 

@@ -1,4 +1,4 @@
-"""The house has rooms: a room imports the core and no other room, the core imports no room, nothing imports the doctor."""
+"""A room imports the core and no other room, the core imports no room, and nothing imports the doctor."""
 
 import ast
 

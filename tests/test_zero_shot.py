@@ -67,7 +67,7 @@ def test_a_name_with_braces_is_taken_as_it_stands(random_vit):
         ([], TEMPLATES, "Expected at least one class name; got none"),
         (NAMES, [], "Expected at least one template"),
         (NAMES, ["a {}", "a photo"], r"templates with \"\{\}\" where the class name goes; got 'a photo'"),
-        (["cat", "very " * 80], TEMPLATES, "at most 77 tokens; text 1 has .* cut after «"),
+        (["cat", "very " * 80], TEMPLATES, "at most 77 tokens; text 3 has .* cut after «"),
     ],
 )
 def test_bad_names_and_templates_are_told(random_vit, names, templates, message):
