@@ -185,7 +185,7 @@ def _in_bands(image: Image.Image, min_side: int | None, peak: float | None) -> I
     """Convert a giant band by band, and average squares of pixels where fewer are needed."""
     factor = max(1, min(image.size) // min_side) if min_side else 1
     rows = factor * max(1, BAND // (image.width * factor))
-    rgb = Image.new("RGB", tuple(-(-side // factor) for side in image.size))
+    rgb = Image.new("RGB", (-(-image.width // factor), -(-image.height // factor)))
     for top in range(0, image.height, rows):
         band = image.crop((0, top, image.width, min(top + rows, image.height)))
         rgb.paste(_on_white(band, peak).reduce(factor), (0, top // factor))
