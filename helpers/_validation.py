@@ -50,8 +50,8 @@ def whole(name: str, value: object, least: int = 1, most: int = sys.maxsize) -> 
     """Return an argument that must be an integer from ``least`` to ``most``."""
     if not isinstance(value, Integral) or isinstance(value, bool):
         raise TypeError(f"Expected {name} to be an integer; got {given(value)}.")
-    if not least <= value <= most:
-        limits = f"at least {least}" if most == sys.maxsize and value < least else f"between {least} and {most}"
+    if not least <= int(value) <= most:
+        limits = f"at least {least}" if most == sys.maxsize and int(value) < least else f"between {least} and {most}"
         raise ValueError(f"Expected {name} to be {limits}; got {shown(int(value))}.")
     return int(value)
 

@@ -169,7 +169,7 @@ def _upright_rgb(image: Image.Image, min_side: int | None) -> Image.Image:
         raise ValueError("it has no pixels")
     with _one_giant if pixels > GIANT else contextlib.nullcontext():
         image.load()  # before its EXIF data, whose damage is forgiven
-        peak = image.getextrema()[1] if image.mode in {"I", "F"} else None
+        peak = float(image.getextrema()[1]) if image.mode in {"I", "F"} else None  # type: ignore[arg-type]
         rgb = _in_bands(image, min_side, peak) if pixels > GIANT else _on_white(image, peak)
     turn = ORIENTATIONS.get(_orientation(image))
     if turn is not None:
