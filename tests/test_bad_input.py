@@ -24,6 +24,7 @@ from filelock import FileLock
 from PIL import Image
 
 import helpers
+from helpers import course
 from helpers.course.exercises import Verdict
 from tests.conftest import IMAGES
 
@@ -605,11 +606,9 @@ kind(
 
 
 for bad in ("6", "99.1", "6.99", "", None, 6.2, "../x.1"):
-    kind(f"exercise: {bad!r}", lambda w, bad=bad: helpers.check(bad, 1), ValueError, "no such exercise: ")
-kind("exercise: an odd answer", lambda w: same(type(helpers.check("1.1", object())), Verdict))
-kind(
-    "drawing: unknown", lambda w: helpers.course.drawings.draw("unicorn"), ValueError, "no drawing is called 'unicorn'"
-)
+    kind(f"exercise: {bad!r}", lambda w, bad=bad: course.check(bad, 1), ValueError, "There is no such exercise")
+kind("exercise: an odd answer", lambda w: same(type(course.check("1.1", object())), Verdict))
+kind("drawing: unknown", lambda w: course.drawings.draw("unicorn"), ValueError, "unicorn|no drawing is called 'unicorn'")
 
 # Folders and their indexes
 
