@@ -608,7 +608,7 @@ kind(
 for bad in ("6", "99.1", "6.99", "", None, 6.2, "../x.1"):
     kind(f"exercise: {bad!r}", lambda w, bad=bad: course.check(bad, 1), ValueError, "There is no such exercise")
 kind("exercise: an odd answer", lambda w: same(type(course.check("1.1", object())), Verdict))
-kind("drawing: unknown", lambda w: course.drawings.draw("unicorn"), ValueError, "unicorn|no drawing is called 'unicorn'")
+kind("drawing: unknown", lambda w: course.drawings.draw("unicorn"), ValueError, "the name of a drawing; got 'unicorn'")
 
 # Folders and their indexes
 
