@@ -162,7 +162,7 @@ def test_what_is_not_an_image_gives_one_line_with_its_name(tmp_path):
 
 
 def test_the_limit_of_pixels_is_the_callers(monkeypatch):
-    """Above half of the limit Pillow itself would warn; the suite makes that an error here."""
+    """Pillow refuses what has more than twice as many pixels as its MAX_IMAGE_PIXELS."""
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     with pytest.raises(helpers.ImageError, match=r"more than 200 pixels. Raise PIL\.Image\.MAX_IMAGE_PIXELS"):
         helpers.open_image(IMAGES / "cat.png")
