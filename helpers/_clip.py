@@ -22,6 +22,7 @@ from clip.clip import _transform as clip_preprocess
 from clip.model import (
     CLIP,
     AttentionPool2d,
+    LayerNorm,
     QuickGELU,
     ResidualAttentionBlock,
     Transformer,
@@ -35,6 +36,7 @@ __all__ = [
     "CLIP",
     "OFFICIAL_URLS",
     "AttentionPool2d",
+    "LayerNorm",
     "QuickGELU",
     "ResidualAttentionBlock",
     "Transformer",
