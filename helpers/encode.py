@@ -10,7 +10,8 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from helpers._clip import CLIP, AttentionPool2d
+from helpers._clip import CLIP
+from helpers._linear import Linear
 from helpers._validation import given, strings
 from helpers.forward import feature_size, image_features, text_features
 from helpers.images import ImageError, ImageSource, cut_strip, is_source, open_image
@@ -103,14 +104,14 @@ def encode_batches(
         normalized, or an `ImageError`. What else is in the batch changes them by rounding alone.
     """
     device = next(model.parameters()).device
-    read = pixels_or_errors(model, preprocess, fast_decode)
+    read, linear = pixels_or_errors(model, preprocess, fast_decode), Linear()
 
     def encode(inputs: list) -> list:
         pixels = [found for _, found in inputs if not isinstance(found, ImageError)]
         if not pixels:
             return inputs
         with torch.inference_mode():
-            rows = iter(image_features(model, torch.stack(pixels).to(device)).float().cpu().numpy())
+            rows = iter(image_features(model, torch.stack(pixels).to(device), linear).float().cpu().numpy())
         return [(label, found if isinstance(found, ImageError) else next(rows)) for label, found in inputs]
 
     def work(piece: list[tuple[Label, ImageSource]]) -> list:
@@ -180,12 +181,12 @@ def encode_texts(
     tokens = tokenize(texts, model.context_length, truncate)
     lengths = tokens.argmax(dim=1) + 1  # the end token has the largest id
     device = next(model.parameters()).device
-    features = np.empty((len(texts), size), dtype=np.float32)
+    features, linear = np.empty((len(texts), size), dtype=np.float32), Linear()
 
     def encode(rows: list[int]) -> list[int]:
         with torch.inference_mode():
             cut = tokens[rows, : int(lengths[rows].max())].to(device)
-            features[rows] = text_features(model, cut).float().cpu()
+            features[rows] = text_features(model, cut, linear).float().cpu()
         return rows
 
     by_length = lengths.argsort(stable=True).tolist()
