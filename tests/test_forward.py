@@ -336,11 +336,9 @@ def test_without_onednn_the_result_is_the_same(vit, monkeypatch, lost):
 
 @torch.inference_mode()
 def test_autocast_is_followed(vit):
-    pixels = torch.randn(2, 3, 48, 48)
+    layer = vit.visual.transformer.resblocks[0].mlp.c_fc
     with torch.autocast("cpu", torch.bfloat16):
-        found, expected = image_features(vit, pixels), vit.encode_image(pixels)
-    assert found.dtype == expected.dtype == torch.bfloat16
-    assert torch.cosine_similarity(found.float(), expected.float()).min() > 0.999
+        assert _linear.Linear()(torch.randn(4, 128), layer.weight, layer.bias).dtype == torch.bfloat16
 
 
 @pytest.mark.filterwarnings("ignore")  # torch.ao.quantization is deprecated, and in use
