@@ -133,7 +133,7 @@ def _is_clips_own(model: CLIP, *towers: nn.Module | None, is_causal: bool = Fals
     )
 
 
-def _is_own_block(block: nn.Module) -> bool:
+def _is_own_block(block: ResidualAttentionBlock) -> bool:
     return (
         {name: type(part) for name, part in block.named_modules()} == BLOCK
         and all(map(_is_untouched, block.modules()))
