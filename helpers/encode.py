@@ -7,7 +7,6 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from torch import nn
 from tqdm import tqdm
 
 from helpers._clip import CLIP
@@ -60,7 +59,6 @@ def encode_images(
         ValueError: ``batch_size`` is less than 1, `preprocess` is another model's, or the model is in training mode.
     """
     size = feature_size(model)
-    _refuse_unusable(model, getattr(model, "visual", None))
     if is_source(images):
         images = [images]  # type: ignore[list-item]
     if not isinstance(images, Iterable):
@@ -176,7 +174,6 @@ def encode_texts(
             token; ``batch_size`` is less than 1; or the model is in training mode.
     """
     size = feature_size(model)
-    _refuse_unusable(model, getattr(model, "transformer", None))
     texts = strings("text", texts)
     tokens = tokenize(texts, model.context_length, truncate)
     lengths = tokens.argmax(dim=1) + 1  # the end token has the largest id
@@ -202,25 +199,6 @@ def progress_bar(items: Iterable, unit: str, shown: bool) -> tqdm:
     """Make a bar that appears when the work takes longer than two seconds."""
     total = len(items) if isinstance(items, Sized) else None
     return tqdm(total=total, desc=unit, delay=SECONDS_BEFORE_BAR, disable=not shown)
-
-
-def _refuse_unusable(model: CLIP, tower: nn.Module | None) -> None:
-    """Refuse what clip's own code cannot run, or what has no numbers, before torch raises from within.
-
-    Raises:
-        TypeError: its weights are on the meta device, its layer norms are not float32, or its attention pooling is
-            quantized.
-    """
-    if not isinstance(model, CLIP) or tower is None:
-        return
-    if any(weight.is_meta for weight in tower.parameters()):
-        raise TypeError("Expected a model with weights; got one on the meta device. Load its weights first.")
-    for part in tower.modules():
-        if isinstance(part, nn.LayerNorm) and part.weight.dtype != torch.float32:
-            kind = str(part.weight.dtype).removeprefix("torch.")
-            raise TypeError(f"Expected layer norms in float32; got {kind}. Use load(…, precision=…) or model.float().")
-        if isinstance(part, AttentionPool2d) and not isinstance(part.c_proj.weight, torch.Tensor):
-            raise TypeError("Expected an attention pooling in floats; got a quantized one. Quantize the other layers.")
 
 
 def _report(unreadable: list[str], total: int) -> None:

@@ -1,7 +1,7 @@
 """What features depend on, so that those of two models, or of two ways of opening an image, never mix.
 
-A model is known by its weights, and by what it does with one image and one text: hooks, adapters, quantization and masks
-leave the weights alone. What it does is compared with a tolerance, because processors round differently.
+A model is known by its weights, and by what it does with one image and one text: hooks, adapters, quantization and
+masks leave the weights alone. What it does is compared with a tolerance, because processors round differently.
 """
 
 import hashlib
