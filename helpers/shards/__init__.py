@@ -1,16 +1,29 @@
-"""Many images: a manifest is encoded into shards by many processes, and the shards are searched.
+"""Many images: a manifest is encoded into shards, by processes here or on a Ray cluster, for a vector database.
 
-In the order of the work: `manifest` (which images), `encoder` (rows become features), `shards` (files that are whole
-or not there), `workers` (processes that may die), `job` (all of it, resumed after any kill); then `index` (search the
-shards in memory) and `lance` (search them on disk; it needs lancedb).
+In the order of the work: `manifest` (which images), `shard` (rows become a file), `job` (all of it, continued after any
+kill), `on_ray` (the same on a cluster), `lance` (shards become a table of LanceDB).
 """
 
-try:
-    import pyarrow  # noqa: F401
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError("helpers.shards writes Parquet files: pip install pyarrow", name="pyarrow") from error
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from helpers.shards.index import ShardIndex
-from helpers.shards.job import EncodeResult, encode_manifest
+if TYPE_CHECKING:
+    from helpers.shards.job import EncodeResult as EncodeResult
+    from helpers.shards.job import encode_manifest as encode_manifest
+    from helpers.shards.lance import merge_shards as merge_shards
+    from helpers.shards.shard import read_shard as read_shard
 
-__all__ = ["encode_manifest", "EncodeResult", "ShardIndex"]
+_HOME = {"encode_manifest": "job", "EncodeResult": "job", "read_shard": "shard", "merge_shards": "lance"}
+__all__ = list(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, and say what it needs."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'helpers.shards' has no attribute {name!r}")
+    try:
+        return getattr(import_module(f"helpers.shards.{_HOME[name]}"), name)
+    except ModuleNotFoundError as error:
+        if error.name != "pyarrow":
+            raise
+        raise ModuleNotFoundError("helpers.shards writes Parquet files: pip install pyarrow", name="pyarrow") from error

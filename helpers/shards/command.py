@@ -3,30 +3,34 @@
 import argparse
 import sys
 
+from helpers._validation import printable, reason
+
 
 def main(arguments: list[str]) -> int:
-    """Run the command, and say what it met; 1 if a shard is missing or nothing could be done."""
+    """Run the command, and say what it met; 1 if it could not be done, 130 if it was stopped."""
     options = _parser().parse_args(arguments)
     try:
-        from helpers.shards.job import encode_manifest, suffix
+        from helpers.shards import encode_manifest
+        from helpers.shards.job import suffix
 
         found = encode_manifest(**vars(options))
-    except (ValueError, RuntimeError, OSError, ModuleNotFoundError) as error:
+    except OSError as error:
+        where = f"{printable(error.filename)}: " if error.filename else ""
+        print(f"{where}{reason(error)}", file=sys.stderr)
+        return 1
+    except (ValueError, RuntimeError, ModuleNotFoundError) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("stopped; the same command goes on", file=sys.stderr)
+        print("Stopped. The same command continues.", file=sys.stderr)
         return 130
     good = found.rows - found.errors
-    print(f"{found.rows:,} rows in {options.out}: {good:,} with features, {found.errors:,} without")
+    print(f"{found.rows:,} rows in {printable(options.out)}: {good:,} with features, {found.errors:,} without")
     if found.kept:
         print(f"{found.kept:,} rows were there already")
     if found.errors:
-        print(f"{options.out}/_errors{suffix(options.part)}.csv says which and why")
-    for number in found.failed:
-        first = number * options.shard_size
-        print(f"shard {number} is missing: three workers died of rows {first + 1:,} to {first + options.shard_size:,}")
-    return 1 if found.failed else 0
+        print(f"{printable(options.out)}/_errors{suffix(options.part)}.csv says which and why")
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -44,12 +48,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--float16", action="store_true", help="write features of 16 bits")
     parser.add_argument("--part", type=_part, default=(1, 1), metavar="K/N", help="2/8: the second of eight parts")
-    parser.add_argument("--retry", action="store_true", help="again the shards in which an image could not be read")
+    parser.add_argument("--retry", action="store_true", help="encode shards again in which an image could not be read")
+    parser.add_argument("--ray", action="store_true", help="on the Ray cluster, or with Ray on this machine")
     return parser
 
 
 def _part(text: str) -> tuple[int, int]:
     number, _, of = text.partition("/")
     if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
-        raise argparse.ArgumentTypeError(f"{text!r} is no part; 2/8 is the second of eight")
+        raise argparse.ArgumentTypeError(f"expected a part such as 2/8, the second of eight; got {text!r}")
     return int(number), int(of)

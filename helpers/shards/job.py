@@ -1,23 +1,45 @@
-"""Encode the images of a manifest in processes of their own, and go on after a kill."""
+"""Encode the images of a manifest into shards, in processes here or on a Ray cluster; continue after a kill."""
 
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
+import csv
+import io
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Container, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
+from contextlib import AbstractContextManager, contextmanager
+from itertools import islice
 from os import PathLike
 from pathlib import Path
+from threading import RLock, Thread
 from typing import Any, NamedTuple
 
+import pyarrow as pa
 import torch
 from filelock import FileLock, Timeout
+from pyarrow import compute, parquet
+from tqdm import tqdm
 
-from helpers._validation import path_of, whole
+from helpers._validation import path_of, printable, whole
 from helpers.encode import progress_bar
 from helpers.models import checked_device, default_precision
-from helpers.shards.encoder import Encoder
-from helpers.shards.manifest import Manifest, write_plan
-from helpers.shards.shards import ShardFolder
-from helpers.shards.workers import Team
+from helpers.shards.manifest import KEYS, Manifest
+from helpers.shards.shard import (
+    Settings,
+    about,
+    encode_shard,
+    is_current,
+    name_of,
+    shard_files,
+    unfinished,
+    whole_file,
+)
+
+ON_RAY = 64  # shards that a cluster has in work at once, so that it can see how many machines to start
+HEADER = (*KEYS, "error")  # of the list of errors
+PATIENCE = 0.5  # seconds after which Windows notices Ctrl-C
+
+Submit = Callable[..., Future]
 
 
 class EncodeResult(NamedTuple):
@@ -27,13 +49,11 @@ class EncodeResult(NamedTuple):
         rows: of the manifest, or of the part of it.
         kept: those in shards that were there already.
         errors: those without features, kept ones too; ``_errors.csv`` lists them.
-        failed: the numbers of shards that three workers died of, and that are not there.
     """
 
     rows: int
     kept: int
     errors: int
-    failed: tuple[int, ...]
 
 
 def encode_manifest(
@@ -49,110 +69,226 @@ def encode_manifest(
     float16: bool = False,
     part: tuple[int, int] = (1, 1),
     retry: bool = False,
+    ray: bool = False,
     progress: bool = True,
 ) -> EncodeResult:
     """Encode the images of a manifest into Parquet files, the shards.
 
     Shard ``000003.parquet`` holds the fourth 4,096 rows of the manifest, in its order and with all its columns. It adds
-    ``sha256`` of the image's file, ``features`` as `encode_images` gives them, and ``error``: a row with an
-    error has NaN for features. The file's metadata tells what made the features.
+    ``sha256`` and ``stamp`` (bytes, times, inode) of the image's file, ``features`` as `encode_images` gives them, and
+    ``error``: a row with an error has NaN for features. The file's metadata says what made the features, and holds a
+    checksum of the whole file, which `read_shard` compares.
 
     A shard is written under another name, then renamed: it is whole, or not there. After an interruption, call it
-    again; what is there stays. A killed worker costs its shard, which another one takes. The files are the same
-    whatever the number of workers, on the same kind of processor. Rows may be added to the end of the manifest later.
-    A script must call it below ``if __name__ == "__main__":``, for its workers import the script, too.
+    again: what is there stays, unless a row or an image of it was edited since. Rows may be added to the end of the
+    manifest. An image that is gone keeps its features. The files are the same whatever the number of workers, on the
+    same kind of processor. A script must call it below ``if __name__ == "__main__":``, because its workers import it.
 
     Args:
-        manifest: CSV with a line of names, or Parquet. The columns ``id``, each one once, and ``path``, meant from the
-            manifest's folder; others travel along.
+        manifest: CSV with a line of names, or Parquet. The columns ``id``, each one once, and ``path``, relative to the
+            manifest's folder; others are kept. Its ids must fit into memory.
         out: the folder of the shards, which need not exist yet.
         model, device, precision: as `load` takes them.
-        workers: processes, each with a model of its own. By default one for each GPU, or else one for each
-            core; on a CPU each has one thread.
+        workers: processes, each with a model of its own. By default one per GPU, or else one per core; on a CPU each
+            has one thread. With ``ray``, how many shards are in work at once; 64 by default.
         shard_size: rows of a shard.
         batch_size: images that are encoded together.
         fast_decode: as in `encode_images`.
-        float16: write features of 16 bits, in half the space; their numbers move by less than a thousandth.
+        float16: write features of 16 bits, in half the space; their values move by less than a thousandth.
         part: ``(2, 8)`` encodes the second of eight parts, so that eight machines with a common ``out`` share the work.
-        retry: encode anew the shards in which an image could not be read.
+        retry: encode again the shards in which an image could not be read.
+        ray: let Ray make the shards, on the cluster that it is connected to or else on this machine. All machines must
+            see the manifest, the images and ``out`` under the same paths.
         progress: show a bar when the work takes longer than two seconds.
 
     Returns:
         What it met.
 
     Raises:
-        TypeError: an argument is of another kind.
-        ValueError: the manifest can't be read, ``out`` has features of another model or other rows, or an option is
-            out of range.
-        RuntimeError: another process encodes into ``out``, or workers die before they begin.
+        TypeError: an argument is of another type.
+        ValueError: the manifest can't be read; ``out`` has features of another model, other rows, a damaged shard or
+            files that are not shards; or an option is out of range.
+        RuntimeError: another process encodes into ``out``, or a worker was killed.
         OSError: ``out`` can't be written.
     """
-    workers = None if workers is None else whole("workers", workers)
     shard_size, batch_size = whole("shard_size", shard_size), whole("batch_size", batch_size)
     if not 1 <= part[0] <= part[1]:
-        raise ValueError(f"part is {part}; eight parts are (1, 8) to (8, 8)")
-    table, folder = Manifest(path_of("manifest", manifest).absolute()), path_of("out", out).absolute()
-    chosen = checked_device(device)
+        raise ValueError(f"Expected a part from (1, 8) to (8, 8), if there are eight; got {part}.")
+    chosen = torch.device(device or "cpu") if ray else checked_device(device)
     several = {"cpu": torch.get_num_threads(), "cuda": torch.cuda.device_count()}
-    workers = workers or (several.get(chosen.type, 1) if chosen.index is None else 1)
+    usual = several.get(chosen.type, 1) if chosen.index is None else 1
+    at_once = whole("workers", (ON_RAY if ray else usual) if workers is None else workers)
+    table, folder = Manifest(path_of("manifest", manifest).absolute()), path_of("out", out).absolute()
     precision = precision or default_precision(chosen)
-    options: dict[str, Any] = {
-        "model": model,
-        "precision": precision,
-        "batch_size": batch_size,
-        "fast_decode": fast_decode,
-        "float16": float16,
-    }
-    with _alone(folder, suffix(part)) as (place, errors):
-        encoder = Encoder(table.file.parent, device="cpu", **options)
-        shards = ShardFolder(folder, place, encoder.about, encoder.kind)
-        numbers = range(part[0] - 1, write_plan(table, place, shard_size), part[1])
-        sizes, todo = shards.compare(numbers, retry)
-        start = partial(_start, shards, table.file.parent, str(chosen), workers, options)
-        del encoder
-        waiting = sum(sizes[number] for number in todo)
-        failed = []
-        with progress_bar(range(waiting), "images", progress) as bar:
-            for number, done in Team(start, workers).work(todo):
-                failed += [] if done else [number]
-                bar.update(sizes[number])
-        count = shards.list_errors([number for number in numbers if number not in failed], errors)
-    return EncodeResult(sum(sizes.values()), sum(sizes.values()) - waiting, count, tuple(sorted(failed)))
+    settings = Settings(table.file.parent, model, str(chosen), precision, batch_size, fast_decode, float16)
+    count = -(-table.rows // shard_size)
+    files = {number: folder / f"{name_of(number)}.parquet" for number in range(part[0] - 1, count, part[1])}
+    errors = folder / f"_errors{suffix(part)}.csv"
+    with _alone(folder, part):
+        _refuse_others(folder, count, errors)
+        before = _left(folder, files)
+        _clear(folder, files, errors)
+        try:
+            with _runner(ray, at_once, chosen) as submit:
+                maker = submit(about, settings).result()
+                todo = {
+                    number: rows.num_rows
+                    for number, rows in _cut(table, shard_size, files)
+                    if not is_current(files[number], rows, maker, settings.root, retry)
+                }
+                tasks = (
+                    (rows.num_rows, submit(encode_shard, rows, files[number], maker, settings))
+                    for number, rows in _cut(table, shard_size, todo)
+                )
+                with progress_bar(range(sum(todo.values())), "images", progress) as bar:
+                    for size in _as_they_end(tasks, at_once + 1):
+                        bar.update(size)
+        except BrokenExecutor as error:
+            raise RuntimeError(_what_died(before & _left(folder, files), shard_size)) from error
+        except BaseException:
+            _clear(folder, files, errors)
+            raise
+        failed = _list_errors(files.values(), errors)
+    rows = sum(min(shard_size, table.rows - number * shard_size) for number in files)
+    return EncodeResult(rows, rows - sum(todo.values()), failed)
 
 
-def _start(
-    shards: ShardFolder, root: Path, device: str, workers: int, options: dict[str, Any], place: int
-) -> Callable[[int], bool]:
-    """Become a worker: one thread on a CPU, so that the number of workers changes no rounding."""
-    if device == "cpu":
-        torch.set_num_threads(1)
-    elif device == "cuda":
-        device = f"cuda:{place % torch.cuda.device_count()}"
-        torch.set_num_threads(max(1, torch.get_num_threads() // workers))
-    encoder = Encoder(root, device=device, **options)
+def _cut(table: Manifest, size: int, numbers: Container[int]) -> Iterator[tuple[int, pa.Table]]:
+    """Give the numbers and the rows of some shards."""
+    return ((number, rows) for number, rows in enumerate(table.tables(size)) if number in numbers)
 
-    def work(number: int) -> bool:
-        shards.write(number, encoder(shards.planned(number)))
-        return True
 
-    return work
+def _as_they_end(tasks: Iterator[tuple[int, Future]], at_once: int) -> Iterator[int]:
+    """Start some tasks at a time, and give the size of each when it ends; raise what it raises."""
+    running = {future: size for size, future in islice(tasks, at_once)}
+    while running:
+        done = wait(running, PATIENCE, FIRST_COMPLETED).done
+        for future in done:
+            future.result()
+            yield running.pop(future)
+        running |= {future: size for size, future in islice(tasks, at_once - len(running))}
+
+
+def _runner(ray: bool, workers: int, device: torch.device) -> AbstractContextManager[Submit]:
+    if not ray:
+        return _in_processes(workers, device)
+    from helpers.shards.on_ray import on_ray  # Ray is large, and seldom installed
+
+    return on_ray(device)
 
 
 @contextmanager
-def _alone(folder: Path, part: str) -> Iterator[tuple[Path, Path]]:
-    """Be the only one to write this part; give a working folder on the same disk, and the place for the errors."""
+def _in_processes(workers: int, device: torch.device) -> Iterator[Submit]:
+    """Let processes work, which start when there is something to do, and are killed if anything is raised."""
+    context = multiprocessing.get_context("spawn")  # the same on every system, and safe beside threads
+    places, others = context.SimpleQueue(), set(multiprocessing.active_children())
+    for place in range(workers):
+        places.put(place)
+    threads = 1 if device.type == "cpu" else max(1, torch.get_num_threads() // workers)
+    pool = ProcessPoolExecutor(workers, context, _begin, (str(device), threads, places))
+
+    def submit(*work: Any) -> Future:
+        with _ctrl_c_held_back():  # which a process that starts now inherits
+            return pool.submit(*work)
+
+    try:
+        yield submit
+    except BaseException:
+        for process in set(multiprocessing.active_children()) - others:
+            process.kill()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _ctrl_c_held_back() -> Iterator[None]:
+    """Hold Ctrl-C back for a moment, where the system can."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _begin(device: str, threads: int, places: Any) -> None:
+    """Become a worker: one thread on a CPU, so that the number of workers changes no rounding."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that gives the work
+    Thread(target=_end_with_parent, daemon=True).start()
+    tqdm.set_lock(RLock())  # its own is one of processes, which a kill would leak
+    torch.set_num_threads(threads)
+    if device == "cuda":
+        torch.cuda.set_device(places.get() % torch.cuda.device_count())
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent:
+        parent.join()
+    os._exit(1)
+
+
+@contextmanager
+def _alone(folder: Path, part: tuple[int, int]) -> Iterator[None]:
+    """Be the only one to write this part."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(folder / f".lock{part}", timeout=0):
-            place = folder / f".work{part}"
-            shutil.rmtree(place, ignore_errors=True)
-            place.mkdir()
-            yield place, folder / f"_errors{part}.csv"
-            shutil.rmtree(place, ignore_errors=True)
+        with FileLock(folder / f".lock{suffix(part)}", timeout=0):
+            yield
     except Timeout as error:
-        raise RuntimeError(f"another process encodes into {folder}: wait for its end") from error
+        raise RuntimeError(f"Another process encodes into {printable(folder)}. Wait until it ends.") from error
 
 
 def suffix(part: tuple[int, int]) -> str:
     """Give what the names of a part's own files end with."""
     return "" if part[1] == 1 else f"-{part[0]}-of-{part[1]}"
+
+
+def _refuse_others(folder: Path, count: int, errors: Path) -> None:
+    """Refuse to write beside files that are not ours, or that another manifest made."""
+    if files := [file for file in shard_files(folder) if int(file.stem) >= count]:
+        raise ValueError(
+            f"Expected {count} shards, as many as the manifest has; got {printable(files[0])}. "
+            "Give another folder for another manifest or size of shards."
+        )
+    if errors.exists() and not errors.read_bytes().startswith(",".join(HEADER).encode()):
+        raise ValueError(f"{printable(errors)} is not a list that `encode` wrote. Move it away.")
+
+
+def _left(folder: Path, files: dict[int, Path]) -> set[int]:
+    """Say which shards a killed process was at."""
+    names = {name_of(number): number for number in files}
+    return {names[stem] for stem in unfinished(folder, names).values()}
+
+
+def _clear(folder: Path, files: dict[int, Path], errors: Path) -> None:
+    """Remove what a killed process left."""
+    for file in unfinished(folder, {errors.stem, *map(name_of, files)}):
+        file.unlink(missing_ok=True)
+
+
+def _what_died(again: set[int], size: int) -> str:
+    """Say that a worker was killed and, if it happened before, which rows to look at."""
+    killed = "A worker process was killed; often the memory is not enough."
+    if not again:
+        return f"{killed} Run the same command again: it continues."
+    rows = ", ".join(f"{number * size + 1:,} to {(number + 1) * size:,}" for number in sorted(again))
+    return f"{killed} The last run ended at the same rows: {rows}. Look at their images, or use fewer workers."
+
+
+def _list_errors(files: Iterable[Path], listed: Path) -> int:
+    """Write a line for each row without features into a file, and count them."""
+    text, count = io.StringIO(), 0
+    writer = csv.writer(text)
+    writer.writerow(HEADER)
+    for file in files:
+        rows = parquet.read_table(file, columns=list(HEADER), partitioning=None)
+        bad = rows.filter(compute.field("error").is_valid()).to_pylist()
+        writer.writerows([row[name] for name in HEADER] for row in bad)
+        count += len(bad)
+    with whole_file(listed) as part:
+        part.write_bytes(text.getvalue().encode())
+    return count

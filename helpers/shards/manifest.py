@@ -1,165 +1,194 @@
-"""A manifest says which images to encode. It is read a row at a time, so its length costs no memory."""
+"""A manifest says which images to encode. It is read some rows at a time; only its ids are held in memory."""
 
 import csv
-import hashlib
-import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pyarrow as pa
-from pyarrow import parquet
+from pyarrow import compute, parquet
 
+from helpers._files import stamp_of
+from helpers._validation import printable, reason
 from helpers.threads import batches
 
 KEYS = ("id", "path")  # the columns that a manifest must have
-OURS = ("sha256", "features", "error")  # those that encoding adds
-PLAN = "plan.parquet"
-BUCKETS = 64  # few enough to have them all open
-ENTRY = np.dtype([("digest", "S16"), ("row", "<i8")])
-
-Row = dict[str, Any]
+OURS = ("sha256", "stamp", "features", "error")  # those that encoding adds
+BLOCK = 4096  # rows that are read at a time
+LONGEST_FIELD = 2**31 - 1  # the most that Python's csv takes on every system
+UNDECODED = re.compile("[\ud800-\udfff]")
+FIELD = re.compile(r'(?:"(?:[^"]|"")*"|[^",\r\n][^,\r\n]*)?(?:,|\r?\n|\r|$)')  # a sound field of CSV, and its end
 
 
 class Manifest:
     """A table of images: CSV with a line of names, or Parquet.
 
-    It has the columns ``id`` (text, or whole numbers in Parquet) and ``path``, which is meant from the manifest's own
-    folder. All others travel along; those of CSV are text.
+    It has the columns ``id`` (text, or integers in Parquet) and ``path``, which is relative to the manifest's own
+    folder. All other columns are kept; those of CSV are text.
 
     Attributes:
         file: where it is.
         schema: its columns, ``id`` and ``path`` first.
+        rows: how many there are.
     """
 
     def __init__(self, file: Path) -> None:
-        """Read the names of the columns.
+        """Read it once: all that could be wrong with it is found before an image is encoded.
 
         Raises:
-            ValueError: there is no such file, it is no CSV or Parquet, or a column is missing or of a wrong kind.
+            ValueError: there is no such file, it is not CSV or Parquet, a row cannot be read, or a column is missing
+                or of a wrong type.
         """
+        self.file, self._name, self._is_csv = file, printable(file), file.suffix.lower() == ".csv"
         if not file.is_file():
-            raise ValueError(f"no such manifest: {file}")
-        self.file, self._is_csv = file, file.suffix.lower() == ".csv"
+            raise ValueError(f"Expected a manifest; got {self._name}, which is not a file.")
         if not self._is_csv and file.suffix.lower() != ".parquet":
-            raise ValueError(f"{file} is neither .csv nor .parquet; a manifest is a table with the columns id and path")
-        found = self._columns()
-        if lacking := [name for name in KEYS if name not in found.names]:
-            raise ValueError(f"{file} has no column {lacking[0]!r}; its columns are {', '.join(found.names)}")
-        if taken := [name for name in found.names if name in OURS]:
-            raise ValueError(f"{file} has a column {taken[0]!r}, which encoding writes; give it another name")
-        if len(set(found.names)) < len(found.names):
-            raise ValueError(f"{file} has two columns of the same name: {', '.join(found.names)}")
-        names = [*KEYS, *(name for name in found.names if name not in KEYS)]
-        self.schema = pa.schema([found.field(name) for name in names])
-        for name, kinds in {"id": (_is_text, pa.types.is_integer), "path": (_is_text,)}.items():
-            kind = self.schema.field(name).type
-            if not any(fits(kind) for fits in kinds):
-                wanted = "text or whole numbers" if name == "id" else "text"
-                raise ValueError(f"the column {name} of {file} is {kind}; it must be {wanted}")
+            raise ValueError(f"Expected a manifest named .csv or .parquet; got {self._name}.")
+        self._stamp, self.schema = stamp_of(file), self._checked(self._columns())
+        ids = pa.chunked_array([table["id"] for table in self._blocks()], self.schema.field("id").type)
+        self.rows, self._first = len(ids), _repeated(ids)
+
+    def tables(self, size: int) -> Iterator[pa.Table]:
+        """Read it in tables of ``size`` rows, the last of which may be shorter.
+
+        Yields:
+            The columns of the schema, and ``error``: why a row cannot be encoded, else null.
+
+        Raises:
+            ValueError: it was changed since it was opened.
+        """
+        start, kept = 0, self.schema.append(pa.field("error", pa.string())).empty_table()
+        for block in self._blocks():
+            if stamp_of(self.file) != self._stamp:
+                raise ValueError(f"{self._name} was changed while it was read. Run the same command again.")
+            faults = [self._fault(start + i, *keys) for i, keys in enumerate(_keys(block))]
+            errors = compute.coalesce(block["error"], pa.array(faults, pa.string()))
+            kept = pa.concat_tables([kept, block.set_column(block.num_columns - 1, "error", errors)])
+            start += block.num_rows
+            while kept.num_rows >= size:
+                yield kept.slice(0, size).combine_chunks()
+                kept = kept.slice(size)
+        if kept.num_rows:
+            yield kept.combine_chunks()
+
+    def _fault(self, row: int, name: object, path: str | None) -> str | None:
+        """Say why an image can't be looked for."""
+        if name in (None, ""):
+            return "the row has no id"
+        if row in self._first:
+            return f"the id {name} is in row {self._first[row] + 1} already"
+        if not path:
+            return "the row has no path"
+        return "the path contains a zero character" if "\0" in path else None
 
     def _columns(self) -> pa.Schema:
         if self._is_csv:
-            with self._open() as lines:
-                return pa.schema([(name, pa.string()) for name in next(csv.reader(lines), [])])
+            return pa.schema([(name, pa.string()) for name in next(self._csv_rows(), [])])
         try:
             return parquet.read_schema(self.file).remove_metadata()
-        except pa.ArrowInvalid as error:
-            raise ValueError(f"{self.file} is not a readable Parquet file: {error}") from error
+        except (pa.ArrowException, OSError) as error:
+            raise ValueError(f"Expected a Parquet file; got {self._name}: {reason(error)}.") from error
 
-    def _open(self) -> Any:
-        return self.file.open(encoding="utf-8-sig", errors="replace", newline="")
+    def _checked(self, found: pa.Schema) -> pa.Schema:
+        """Refuse columns that cannot be encoded or kept; give them with ``id`` and ``path`` first."""
+        columns = ", ".join(map(printable, found.names))
+        for name in KEYS:
+            if name not in found.names:
+                raise ValueError(f"Expected a column {name!r} in {self._name}; got {columns}.")
+        if len(set(found.names)) < len(found.names):
+            raise ValueError(f"Expected columns of different names in {self._name}; got {columns}.")
+        if taken := [name for name in found.names if name in OURS]:
+            raise ValueError(f"{self._name} has a column {taken[0]!r}, which encoding adds. Rename it.")
+        for field in found:
+            kind, where = field.type, f"in the column {printable(field.name)} of {self._name}; got {field.type}"
+            is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+            if field.name in KEYS and not is_text and not (field.name == "id" and pa.types.is_integer(kind)):
+                raise ValueError(f"Expected text {'or integers ' if field.name == 'id' else ''}{where}.")
+            try:
+                parquet.write_table(pa.schema([field]).empty_table(), pa.BufferOutputStream())
+            except pa.ArrowException as error:
+                raise ValueError(f"Expected a type that Parquet can store {where}: {reason(error)}.") from error
+        return pa.schema([found.field(name) for name in (*KEYS, *(name for name in found.names if name not in KEYS))])
 
-    def rows(self) -> Iterator[Row]:
-        """Read all rows, each with ``error``: what is wrong with it, else None."""
-        for row in self._csv_rows() if self._is_csv else self._parquet_rows():
-            if not row.get("error"):
-                row["error"] = _fault(row)
-            yield row
+    def _blocks(self) -> Iterator[pa.Table]:
+        """Read it in tables of any length, with an ``error`` for rows of a wrong length."""
+        return self._csv_blocks() if self._is_csv else self._parquet_blocks()
 
-    def _csv_rows(self) -> Iterator[Row]:
-        names = self._columns().names
-        with self._open() as lines:
-            reader = csv.reader(lines)
-            next(reader)
-            for fields in filter(None, reader):
-                row = {**dict.fromkeys(names), **dict(zip(names, fields, strict=False))}
-                if len(fields) != len(names):
-                    row["error"] = f"the row has {len(fields)} fields, the manifest {len(names)} columns"
-                yield row
+    def _parquet_blocks(self) -> Iterator[pa.Table]:
+        column = KEYS[0]
+        try:
+            with parquet.ParquetFile(self.file) as stored:
+                for batch in stored.iter_batches(BLOCK):
+                    table = pa.Table.from_batches([batch]).select(self.schema.names).replace_schema_metadata(None)
+                    for column in table.column_names:
+                        table[column].validate(full=True)
+                    yield table.append_column("error", pa.nulls(table.num_rows, pa.string()))
+        except (pa.ArrowException, OSError) as error:
+            where = f"{self._name}, column {printable(column)}"
+            raise ValueError(f"Expected a sound Parquet file; got {where}: {reason(error)}.") from error
 
-    def _parquet_rows(self) -> Iterator[Row]:
-        with parquet.ParquetFile(self.file) as file:
-            for batch in file.iter_batches(batch_size=1024):
-                yield from batch.to_pylist()
+    def _csv_blocks(self) -> Iterator[pa.Table]:
+        lines = self._csv_rows()
+        names = next(lines)
+        for rows in batches(lines, BLOCK):
+            faults = [
+                None if len(row) == len(names) else f"the row has {len(row)} fields, the manifest {len(names)} columns"
+                for row in rows
+            ]
+            filled = [(row + [None] * len(names))[: len(names)] for row in rows]
+            columns = [pa.array(values, pa.string()) for values in zip(*filled, strict=True)]
+            table = pa.table([*columns, pa.array(faults, pa.string())], [*names, "error"])
+            yield table.select([*self.schema.names, "error"])
 
+    def _csv_rows(self) -> Iterator[list[str]]:
+        """Read all lines that are not blank, the names first."""
+        csv.field_size_limit(LONGEST_FIELD)
+        names: list[str] = []
+        row, taken = 0, []  # the lines that the row at hand is made of
 
-def write_plan(manifest: Manifest, place: Path, shard_size: int) -> int:
-    """Cut a manifest into shards: row group ``i`` of ``plan.parquet`` holds the rows of shard ``i``.
+        def noted(lines: Iterator[str]) -> Iterator[str]:
+            for line in lines:
+                taken.append(line)
+                yield line
 
-    A row that can't be encoded has its ``error`` already. One is an id that stands in an earlier row.
+        with self.file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
+            try:
+                for fields in csv.reader(noted(lines), strict=True):
+                    taken.clear()
+                    if not fields:
+                        continue
+                    for column, field in enumerate(fields):
+                        if not field.isascii() and UNDECODED.search(field):
+                            raise ValueError(f"{self._place(row, column, names)} is not UTF-8. Save it as UTF-8.")
+                    yield fields
+                    names, row = names or fields, row + 1
+            except csv.Error as error:
+                where = self._place(row, _unsound("".join(taken)), names)
+                raise ValueError(f"{where} is not CSV: {reason(error)}. Look at its quotation marks.") from error
 
-    Args:
-        manifest: what to encode.
-        place: an existing folder, for the plan and for files that are needed on the way.
-        shard_size: rows of a shard; the last one may have fewer.
-
-    Returns:
-        The number of shards.
-    """
-    schema, start = manifest.schema.append(pa.field("error", pa.string())), 0
-    again, first = repeated_ids(enumerate(row["id"] for row in manifest.rows()), place / "ids")
-    with parquet.ParquetWriter(place / PLAN, schema) as writer:
-        for rows in batches(manifest.rows(), shard_size):
-            low, high = np.searchsorted(again, [start, start + len(rows)])
-            for i, earlier in zip(again[low:high] - start, first[low:high], strict=True):
-                rows[i]["error"] = rows[i]["error"] or f"the id {rows[i]['id']} stands in row {earlier + 1} already"
-            writer.write_table(pa.Table.from_pylist(rows, schema), row_group_size=shard_size)
-            start += len(rows)
-    return -(-start // shard_size)
-
-
-def repeated_ids(ids: Iterable[tuple[int, object]], place: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Find ids that were met before, with a sixty-fourth of them in memory at a time.
-
-    Each id's digest of 128 bits goes to one of 64 files, and equal ones to the same. Then file by file is sorted.
-
-    Args:
-        ids: pairs of row and id; those that are None or empty are left out.
-        place: a folder for the files, which is made and removed.
-
-    Returns:
-        ``(n,)`` int64 the rows of repeated ids in order, and ``(n,)`` the row where each was met first.
-    """
-    place.mkdir()
-    again, first = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    with ExitStack() as stack:
-        buckets = [stack.enter_context((place / str(i)).open("w+b")) for i in range(BUCKETS)]
-        for row, value in ids:
-            if value not in (None, ""):
-                digest = hashlib.blake2b(str(value).encode(), digest_size=16).digest()
-                buckets[digest[0] % BUCKETS].write(digest + row.to_bytes(8, "little"))
-        for bucket in buckets:
-            bucket.seek(0)
-            entries = np.frombuffer(bucket.read(), ENTRY)
-            _, firsts, which = np.unique(entries["digest"], return_index=True, return_inverse=True)
-            earlier = entries["row"][firsts[which]]
-            repeated = earlier != entries["row"]
-            again.append(entries["row"][repeated])
-            first.append(earlier[repeated])
-    shutil.rmtree(place)
-    order = np.argsort(np.concatenate(again))
-    return np.concatenate(again)[order], np.concatenate(first)[order]
+    def _place(self, row: int, column: int, names: list[str]) -> str:
+        name = f" ({printable(names[column])})" if column < len(names) else ""
+        return f"{self._name}, {f'row {row}' if row else 'the line of names'}, column {column + 1}{name}"
 
 
-def _fault(row: Row) -> str | None:
-    for name in KEYS:
-        if row[name] in (None, ""):
-            return f"the row has no {name}"
-    return "the path holds a zero character" if "\0" in row["path"] else None
+def _unsound(line: str) -> int:
+    """Count the sound fields before the first that is not."""
+    column, place = 0, 0
+    while (field := FIELD.match(line, place)) and field.end() > place:
+        column, place = column + 1, field.end()
+    return column
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+def _keys(table: pa.Table) -> Iterator[tuple[object, str | None]]:
+    return zip(table["id"].to_pylist(), table["path"].to_pylist(), strict=True)
+
+
+def _repeated(ids: pa.ChunkedArray) -> dict[int, int]:
+    """Find ids that were met before: the row of each, and the row where it was met first."""
+    rows = pa.table({"id": ids, "row": pa.array(range(len(ids)), pa.int64())})
+    groups = rows.group_by("id").aggregate([("row", "min"), ("row", "count")])
+    several = groups.filter(compute.field("row_count") > 1)
+    if not several.num_rows:
+        return {}
+    found = rows.join(several, "id", join_type="inner").filter(compute.field("row") > compute.field("row_min"))
+    return dict(zip(found["row"].to_pylist(), found["row_min"].to_pylist(), strict=True))

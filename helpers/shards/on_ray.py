@@ -1,0 +1,43 @@
+"""Let Ray do the work, on the machines of a cluster or on this one."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor, Future
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+import ray
+import torch
+from ray.exceptions import RayError, RayTaskError
+
+from helpers._validation import reason
+
+
+@contextmanager
+def on_ray(device: torch.device) -> Iterator[Callable[..., Future]]:
+    """Give the function that submits work, as `concurrent.futures.Executor.submit` does.
+
+    Ray connects to the cluster that RAY_ADDRESS names, as in a job that ``ray job submit`` started, or starts one on
+    this machine. It runs a task whose process or machine died on another one, three times.
+
+    Args:
+        device: of the tasks; each gets a core and, if this is "cuda", a GPU.
+
+    Raises:
+        BrokenExecutor: Ray gave a task up.
+        Exception: what a task raised.
+    """
+    is_ours = not ray.is_initialized()
+    if is_ours:
+        ray.init(log_to_driver=False)
+    needs = ray.remote(num_cpus=1, num_gpus=int(device.type == "cuda"))
+    remote: Callable[[Callable], Any] = lru_cache(needs)
+    try:
+        yield lambda function, *arguments: remote(function).remote(*arguments).future()
+    except RayTaskError as error:
+        raise error.cause from None
+    except RayError as error:
+        raise BrokenExecutor(reason(error)) from error
+    finally:
+        if is_ours:
+            ray.shutdown()
