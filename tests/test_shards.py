@@ -274,9 +274,8 @@ def test_a_parquet_manifest_keeps_its_columns_whatever_their_type(manifest, tmp_
     )
     parquet.write_table(rows, tmp_path / "manifest.parquet")
     table = read_shard(encoded(tmp_path / "manifest.parquet"))
-    assert table.select(["path", "id", "taken", "tags", "raw"]).equals(
-        rows.select(["path", "id", "taken", "tags", "raw"])
-    )
+    exact = ["path", "id", "taken", "tags", "raw"]
+    assert table.select(exact).equals(rows.select(exact))
     assert current(tmp_path / "manifest.parquet")  # though NaN is not equal to NaN
 
 
