@@ -240,13 +240,9 @@ def is_current(file: Path, rows: pa.Table, expected: dict[str, Any], root: Path,
 
 
 @lru_cache(maxsize=1)
-def _load(model: str, device: str, precision: str) -> tuple:
-    return load(model, device, precision=precision)
-
-
 def _loaded(settings: Settings) -> tuple:
     """Load the model, once in each process."""
-    return _load(settings.model, settings.device, settings.precision)
+    return load(settings.model, settings.device, precision=settings.precision)
 
 
 def _encoded(rows: pa.Table, settings: Settings) -> pa.Table:
