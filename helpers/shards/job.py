@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from itertools import islice
 from os import PathLike
 from pathlib import Path
-from threading import RLock, Thread
+from threading import RLock, Thread, current_thread, main_thread
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -188,7 +188,7 @@ def _in_processes(workers: int, device: torch.device) -> Iterator[Submit]:
     pool = ProcessPoolExecutor(workers, context, _begin, (str(device), threads, places))
 
     def submit(*work: Any) -> Future:
-        with _ctrl_c_held_back():  # which a process that starts now inherits
+        with _ctrl_c_held_back():
             return pool.submit(*work)
 
     try:
@@ -203,15 +203,21 @@ def _in_processes(workers: int, device: torch.device) -> Iterator[Submit]:
 
 @contextmanager
 def _ctrl_c_held_back() -> Iterator[None]:
-    """Hold Ctrl-C back for a moment, where the system can."""
-    if not hasattr(signal, "pthread_sigmask"):
+    """Hold Ctrl-C back while a process starts, which inherits that; else it could be left behind, half started."""
+    if current_thread() is not main_thread():  # where Ctrl-C never arrives
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    pressed: list[bool] = []
+    handler = signal.signal(signal.SIGINT, lambda *_: pressed.append(True))
+    masked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if os.name == "posix" else None
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if masked is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, masked)
+        signal.signal(signal.SIGINT, handler)
+    if pressed:
+        raise KeyboardInterrupt
 
 
 def _begin(device: str, threads: int, places: Any) -> None:
