@@ -37,9 +37,9 @@ def fingerprint(model: CLIP, preprocess: Callable, fast_decode: bool = True) -> 
         TypeError, ValueError: as `encode_images`; or the embeddings are not finite.
     """
     sample = open_image(_sample())
-    image = encode_images(model, preprocess, sample, progress=False, fast_decode=fast_decode)
+    image = encode_images(model, preprocess, [sample], progress=False, fast_decode=fast_decode)
     text = encode_texts(model, TEXT, progress=False, truncate=True)
-    pixels = np.ascontiguousarray(preprocess(sample))
+    pixels = np.asarray(preprocess(sample)).tobytes()
     return {
         "weights": weights_sha256(model),
         "precision": str(model.dtype).removeprefix("torch."),

@@ -1,265 +1,185 @@
-"""A store finds what is damaged, believes nothing of it, and is completed to the same bytes after a kill."""
+"""A store believes nothing that is damaged, and is whole after a kill."""
 
-import json
-import os
 import random
-import shutil
-from types import SimpleNamespace
+import sqlite3
 
 import numpy as np
 import pytest
 
-from helpers.index.store import FeatureStore
+from helpers.index.store import Entry, Store
 
-MADE_BY = {"model": "none"}
-BATCHES = [(3, [0, 1, 2, 1]), (0, [1]), (2, [3, 4]), (1, [5])]  # new rows, and which row each file has
-ROWS = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
-FILES = ("features.npy", "files.jsonl", "about.json")
+MAKER = {"weights": "w", "precision": "float32", "preprocess": "p", "decoding": "full", "image": [1.0], "text": [1.0]}
+ROWS = np.random.default_rng(0).normal(size=(40, 96)).astype(np.float32)
+CONTENTS = [f"{row:064x}" for row in range(len(ROWS))]
+TRUTH = {f"images/{row:03}.png": row for row in range(len(ROWS))}
 
 
-def fill(place, batches=BATCHES):
-    """Commit what is missing of four small batches."""
-    store = FeatureStore(place, MADE_BY, 4)
+def opened(home, maker=MAKER):
+    return Store(home, "key", maker, ROWS.shape[1])
+
+
+def fill(home, size=8):
+    """Commit what is missing, in batches."""
+    store = opened(home)
     with store.writing():
-        first = 0
-        for number, (count, rows) in enumerate(batches):
-            features = {str(row): ROWS[row] for row in range(first, first + count)}
-            records = [
-                {"path": f"{number}-{i}.png", "size": 1, "mtime_ns": 1, "ctime_ns": 1, "inode": i, "sha256": str(row)}
-                for i, row in enumerate(rows)
+        for start in range(0, len(ROWS), size):
+            new = [row for row in range(start, start + size) if CONTENTS[row] not in store.row_of]
+            entries = [
+                Entry(f"images/{row:03}.png", f"{row} 1 1 1", CONTENTS[row]) for row in range(start, start + size)
             ]
-            if records[0]["path"] not in store.files:
-                store.commit(records, features)
-            first += count
+            store.commit(entries, {CONTENTS[row]: ROWS[row] for row in new})
     return store
 
 
-TRUTH = {f"{number}-{i}.png": row for number, (_, rows) in enumerate(BATCHES) for i, row in enumerate(rows)}
+def is_right(store):
+    """Compare all that can be found with the truth; return how many files these are."""
+    paths, rows = store.searchable()
+    for path, row in zip(paths, rows, strict=True):
+        assert np.array_equal(store.features[row], ROWS[TRUTH[path]]), path
+    return len(paths)
 
 
-def contents(place):
-    """Read the files, leaving out what is random: the id."""
-    about = json.loads((place / "about.json").read_text())
-    assert len(about.pop("id")) == 32
-    return (place / "features.npy").read_bytes(), (place / "files.jsonl").read_bytes(), about
+def file_of(home):
+    (file,) = home.glob("*.sqlite")
+    return file
 
 
-@pytest.fixture
-def whole(tmp_path):
-    """A store, and what is in its files."""
-    place = tmp_path / "whole"
-    fill(place)
-    return SimpleNamespace(
-        place=place, contents=contents(place), files={name: (place / name).read_bytes() for name in FILES}
-    )
-
-
-@pytest.fixture
-def no_waiting(monkeypatch):
-    """Spare the disk: these tests lose no power."""
-    monkeypatch.setattr(os, "fsync", lambda file: None)
-
-
-def check(place, expected):
-    """Open a damaged store: one line that names the file, or rows that are right; then completed to the same bytes."""
-    try:
-        store = FeatureStore(place, MADE_BY, 4)
-    except ValueError as error:
-        message = str(error)
-        assert "\n" not in message
-        assert str(place) in message
-        if "about.json is damaged: delete this file" in message:
-            (place / "about.json").unlink()
+@pytest.mark.parametrize("kind", ["flip", "cut", "insert", "zeros", "repeat"])
+def test_damage_anywhere_is_refused_or_harmless_and_the_next_update_repairs_it(tmp_path, kind, times=25):
+    rng = random.Random(kind)
+    fill(tmp_path)
+    sound = file_of(tmp_path).read_bytes()
+    refused = 0
+    for _ in range(times):
+        damaged, place = bytearray(sound), rng.randrange(len(sound))
+        if kind == "flip":
+            damaged[place] ^= 1 << rng.randrange(8)
+        elif kind == "cut":
+            del damaged[place : place + rng.choice((1, 5000, len(sound)))]
+        elif kind == "insert":
+            damaged[place:place] = rng.randbytes(rng.choice((1, 16384)))
+        elif kind == "zeros":
+            damaged[place : place + 512] = bytes(len(damaged[place : place + 512]))
         else:
-            assert "is an index of format" in message
-            shutil.rmtree(place)
-    else:
-        for path, row in zip(*store.searchable(), strict=True):
-            assert np.array_equal(store.features[row], ROWS[TRUTH[path]]), path
-        assert store.damage is None or ("\n" not in store.damage and str(place) in store.damage)
-    fill(place)
-    assert contents(place) == expected
+            page = 16384 * rng.randrange(1, len(sound) // 16384)
+            damaged[page : page + 16384] = sound[:16384] if rng.random() < 0.2 else sound[-16384:]
+        file_of(tmp_path).write_bytes(damaged)
+        store = opened(tmp_path)
+        found = is_right(store)
+        if store.damage:
+            refused += 1
+            assert str(tmp_path) in store.damage
+            assert store.damage.isprintable()
+        else:
+            assert found in (0, len(ROWS))
+        assert is_right(fill(tmp_path)) == len(ROWS)
+        again = opened(tmp_path)
+        assert (again.damage, is_right(again)) == (None, len(ROWS))
+        file_of(tmp_path).write_bytes(sound)
+    assert refused > 0
 
 
-@pytest.mark.usefixtures("no_waiting")
-@pytest.mark.parametrize("name", FILES)
-def test_a_file_cut_anywhere_is_noticed_and_completed_to_the_same_bytes(whole, name):
-    for length in range(0, len(whole.files[name]), 5):
-        (whole.place / name).write_bytes(whole.files[name][:length])
-        check(whole.place, whole.contents)
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "DELETE FROM files WHERE path = 'images/007.png'",
+        "DELETE FROM features WHERE first = 8",
+        "UPDATE files SET row = 3 WHERE path = 'images/007.png'",
+        "UPDATE files SET path = 'images/777.png' WHERE path = 'images/007.png'",
+        "UPDATE files SET path = '../outside.png' WHERE path = 'images/007.png'",
+        "UPDATE features SET vectors = zeroblob(length(vectors)) WHERE first = 8",
+        "UPDATE features SET contents = 'none'",
+        "UPDATE about SET value = '{}' WHERE name = 'state'",
+        "DELETE FROM about WHERE name = 'maker'",
+        "DROP TABLE files",
+        "CREATE TABLE more (row INTEGER)",
+    ],
+)
+def test_rows_that_are_lost_or_changed_are_noticed(tmp_path, sql):
+    fill(tmp_path)
+    with sqlite3.connect(file_of(tmp_path)) as base:
+        base.execute(sql)
+    base.close()
+    store = opened(tmp_path)
+    assert "is damaged" in store.damage
+    is_right(store)
+    assert is_right(fill(tmp_path)) == len(ROWS)
+    assert opened(tmp_path).damage is None
 
 
-@pytest.mark.usefixtures("no_waiting")
-@pytest.mark.parametrize("name", FILES)
-def test_a_flipped_bit_is_noticed_and_mended(whole, name, flips=100):
-    rng = random.Random(0)
-    for _ in range(flips):
-        damaged = bytearray(whole.files[name])
-        damaged[rng.randrange(len(damaged))] ^= 1 << rng.randrange(8)
-        (whole.place / name).write_bytes(damaged)
-        check(whole.place, whole.contents)
+def test_a_damaged_batch_costs_that_batch_alone(tmp_path):
+    fill(tmp_path)
+    with sqlite3.connect(file_of(tmp_path)) as base:
+        base.execute("UPDATE features SET vectors = zeroblob(length(vectors)) WHERE first = 8")
+    base.close()
+    assert is_right(opened(tmp_path)) == len(ROWS) - 8
 
 
-@pytest.mark.usefixtures("no_waiting")
-@pytest.mark.parametrize("change", [lambda byte: byte ^ 1, lambda byte: byte ^ 32, lambda byte: 0, lambda byte: 10])
-def test_a_damaged_byte_of_the_log_costs_its_line_and_what_follows_and_nothing_is_wrong(whole, change):
-    log, content = whole.place / "files.jsonl", whole.files["files.jsonl"]
-    starts = np.cumsum([0, *map(len, content.splitlines(keepends=True))])
-    for place, byte in enumerate(content):
-        damaged = bytearray(content)
-        damaged[place] = change(byte)
-        if damaged == content:
-            continue
-        log.write_bytes(damaged)
-        store = FeatureStore(whole.place, MADE_BY, 4)
-        line = int(np.searchsorted(starts, place, side="right")) - 1
-        assert list(store.files) == [path for path in TRUTH if int(path[0]) < line]
-        for path, row in zip(*store.searchable(), strict=True):
-            assert np.array_equal(store.features[row], ROWS[TRUTH[path]])
-        unfinished = place == len(content) - 1  # without its last newline, a line is one that a killed writer left
-        assert store.damage == (None if unfinished else f"{log} is damaged at byte {starts[line]}")
-    fill(whole.place)
-    assert contents(whole.place) == whole.contents
+def test_readers_see_whole_batches(tmp_path):
+    writer, reader = opened(tmp_path), opened(tmp_path)
+    with writer.writing():
+        for start in (0, 8):
+            batch = range(start, start + 8)
+            entries = [Entry(f"images/{row:03}.png", "1 1 1 1", CONTENTS[row]) for row in batch]
+            writer.commit(entries, {CONTENTS[row]: ROWS[row] for row in batch})
+            reader.catch_up()
+            assert is_right(reader) == start + 8
 
 
-@pytest.mark.parametrize("damage", ["lost", "zero", "older", "nan"])
-def test_damaged_features_are_named_and_made_anew(whole, damage):
-    features = whole.place / "features.npy"
-    nan = bytearray(whole.files["features.npy"])
-    nan[128 + 16 : 128 + 20] = np.float32(np.nan).tobytes()
-    fill(whole.place / "older", BATCHES[:1])
-    older = (whole.place / "older" / "features.npy").read_bytes()
-    features.write_bytes({"lost": b"", "zero": bytes(224), "older": older, "nan": nan}[damage])
-    damaged_row = {"lost": 0, "zero": 0, "older": 3, "nan": 0}[damage]
-    assert FeatureStore(whole.place, MADE_BY, 4).damage == f"{features} is damaged at row {damaged_row}"
-    check(whole.place, whole.contents)
+def test_another_maker_has_a_file_of_its_own(tmp_path):
+    fill(tmp_path)
+    other = opened(tmp_path, {**MAKER, "image": [-1.0]})
+    assert other.files == {}
+    with other.writing():
+        other.commit([Entry("new.png", error="none")], {})
+    assert len(list(tmp_path.glob("*.sqlite"))) == 2
+    assert is_right(opened(tmp_path)) == len(ROWS)
+    assert list(opened(tmp_path, {**MAKER, "image": [-1.0]}).files) == ["new.png"]
+    assert is_right(opened(tmp_path, {**MAKER, "image": [0.9999]})) == len(ROWS)  # another processor's rounding
 
 
-def test_a_damaged_line_costs_what_follows_it_and_no_more(whole):
-    lines = whole.files["files.jsonl"].splitlines(keepends=True)
-    log = whole.place / "files.jsonl"
-    log.write_bytes(b"".join([lines[0], b"#" * 20 + b"\n", *lines[2:]]))
-    store = FeatureStore(whole.place, MADE_BY, 4)
-    assert list(store.files) == [f"0-{i}.png" for i in range(4)]
-    assert store.damage == f"{log} is damaged at byte {len(lines[0])}"
-    check(whole.place, whole.contents)
-
-
-def test_death_between_any_two_writes_is_completed_to_the_same_bytes(whole, tmp_path, monkeypatch):
-    deaths, fsync = 0, os.fsync
-    for last in range(100):
-        left = iter(range(last))
-
-        def die(file, left=left):
-            if next(left, None) is None:
-                raise KeyboardInterrupt
-            fsync(file)
-
-        monkeypatch.setattr(os, "fsync", die)
-        place = tmp_path / str(last)
-        try:
-            fill(place)
-        except KeyboardInterrupt:
-            deaths += 1
-        monkeypatch.undo()
-        fill(place)
-        assert contents(place) == whole.contents
-        if deaths == last:
-            break
-    assert deaths == 1 + 2 + 1 + 2 + 2  # about.json; then rows, if there are new ones, and the line of each batch
-
-
-def test_features_that_cannot_be_read_now_cost_nothing(whole):
-    features = whole.place / "features.npy"
-    features.rename(whole.place / "aside")
-    features.mkdir()
-    with pytest.raises(
-        IsADirectoryError, match=r"features\.npy can't be read now \(Is a directory\): nothing was changed"
+def test_a_store_that_is_deleted_while_it_is_written_is_named(tmp_path):
+    store = opened(tmp_path)
+    with (
+        pytest.raises(RuntimeError, match=r"was deleted or replaced meanwhile. Call update\(\) again"),
+        store.writing(),
     ):
-        fill(whole.place)
-    features.rmdir()
-    (whole.place / "aside").rename(features)
-    assert contents(whole.place) == whole.contents
+        store.place.rename(tmp_path / "aside")
+        store.commit([Entry("new.png", error="none")], {})
+    assert not store.place.exists()
 
 
-@pytest.mark.parametrize("name", ["features.npy", "files.jsonl", "about.new", "lock"])
-def test_nothing_is_written_through_a_symbolic_link(whole, tmp_path, name):
-    target = tmp_path / "precious"
-    target.write_bytes(whole.files.get(name, b"mine"))
-    before = target.read_bytes()
-    (whole.place / name).unlink(missing_ok=True)
-    (whole.place / name).symlink_to(target)
-    (whole.place / "about.json").unlink()
-    with pytest.raises(
-        PermissionError, match=rf"{name} is a symbolic link, and nothing is written through one: delete it"
-    ):
-        fill(whole.place, [*BATCHES, (0, [0])])
-    assert target.read_bytes() == before
+@pytest.mark.parametrize("name", ["key.sqlite", "key.sqlite-wal", "key.sqlite-shm", "key.lock"])
+def test_nothing_is_written_through_a_symbolic_link(tmp_path, name):
+    home, target = tmp_path / "index", tmp_path / "precious"
+    home.mkdir()
+    target.write_bytes(b"mine")
+    (home / name).symlink_to(target)
+    with pytest.raises(PermissionError, match=r"is a symbolic link"):
+        fill(home)
+    assert target.read_bytes() == b"mine"
 
 
-@pytest.mark.parametrize("name", ["key", "index/key"])
-def test_no_folder_of_the_index_may_be_a_symbolic_link(tmp_path, name):
+def test_the_folder_of_the_index_may_not_be_a_symbolic_link(tmp_path):
     (tmp_path / "precious").mkdir()
-    (tmp_path / name.partition("/")[0]).symlink_to(tmp_path / "precious")
-    with pytest.raises(PermissionError, match=r"is a symbolic link, .*: name another place with index_folder"):
-        fill(tmp_path / name)
+    (tmp_path / "index").symlink_to(tmp_path / "precious")
+    with pytest.raises(PermissionError, match=r"is a symbolic link"):
+        fill(tmp_path / "index")
     assert not list((tmp_path / "precious").iterdir())
 
 
-def test_an_open_store_notices_that_another_one_took_its_place(whole):
-    store = FeatureStore(whole.place, MADE_BY, 4)
-    assert len(store.files) == 8
-    shutil.rmtree(whole.place)
-    store.catch_up()
-    assert (store.files, len(store.features)) == ({}, 0)
-    fill(whole.place, BATCHES[:1])
-    store.catch_up()
-    assert len(store.files) == 4
-    older = {name: (whole.place / name).read_bytes() for name in FILES}
-    fill(whole.place)
-    store.catch_up()
-    assert len(store.files) == 8
-    for name, content in older.items():  # a backup, put back: the same id
-        (whole.place / name).write_bytes(content)
-    store.catch_up()
-    assert len(store.files) == 4
+def test_an_index_of_another_format_is_left_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.setattr("helpers.index.store.FORMAT", "4")
+    fill(tmp_path)
+    monkeypatch.undo()
+    before = file_of(tmp_path).read_bytes()
+    with pytest.raises(ValueError, match=r"is an index of format 4, and this version reads format 3. Delete the file"):
+        opened(tmp_path)
+    assert file_of(tmp_path).read_bytes() == before
 
 
-def test_a_store_that_is_deleted_while_it_is_written_is_named(whole):
-    store = FeatureStore(whole.place, MADE_BY, 4)
-    with (
-        pytest.raises(RuntimeError, match=r"whole was deleted or replaced while it was written: call update\(\) again"),
-        store.writing(),
-    ):
-        shutil.rmtree(whole.place)
-        store.commit([{"path": "new.png", "error": "none"}], {})
-    assert not whole.place.exists()
-
-
-def test_lines_of_another_store_are_not_taken(whole):
-    (whole.place / "about.json").unlink()
-    other = FeatureStore(whole.place, {"model": "another"}, 4)
-    assert (other.files, other.damage) == ({}, f"{whole.place / 'files.jsonl'} is damaged at byte 0")
-
-
-@pytest.mark.parametrize("path", ["../outside.png", "/etc/passwd", "sub/../../outside.png"])
-def test_entries_that_lead_outside_are_refused(tmp_path, path):
-    store = FeatureStore(tmp_path, MADE_BY, 4)
+def test_a_path_that_is_not_unicode_is_kept(tmp_path):
+    store = opened(tmp_path)
     with store.writing():
-        store.commit(
-            [{"path": path, "size": 1, "mtime_ns": 1, "ctime_ns": 1, "inode": 1, "sha256": "a"}], {"a": ROWS[0]}
-        )
-    assert store.files == {}
-    assert store.damage == f"{tmp_path / 'files.jsonl'} is damaged at byte 0"
-
-
-def test_an_index_of_the_first_format_is_left_as_it_is(tmp_path):
-    about = {"model": "tiny", "model_sha256": "0", "precision": "float32", "preprocess_sha256": "1"}
-    (tmp_path / "about.json").write_text(json.dumps(about))
-    (tmp_path / "files.jsonl").write_text('[{"path": "cat.png", "size": 1, "mtime_ns": 1, "sha256": "a", "row": 0}]\n')
-    before = {file: file.read_bytes() for file in tmp_path.iterdir()}
-    with pytest.raises(
-        ValueError, match=r"is an index of format 1, and this version has format 2; it is left as it is: delete"
-    ):
-        fill(tmp_path)
-    assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
+        store.commit([Entry("caf\udce9.png", "1 1 1 1", CONTENTS[0])], {CONTENTS[0]: ROWS[0]})
+    assert opened(tmp_path).searchable()[0] == ["caf\udce9.png"]

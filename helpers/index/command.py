@@ -1,40 +1,62 @@
 """Search the images of a folder by words, by images, by both; what is new there is encoded first.
 
 A text or an image may have a weight in front: "0.5*snow". The best are printed first, each with its cosine similarity
-with the question. Exit status 0 if an image was found, 1 if none, 2 if something is wrong.
+with the query. Exit status 0 if an image was found, 1 if none, 2 if something is wrong.
 """
 
 import argparse
 import json
 import os
 import re
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from helpers._validation import printable, whole
 from helpers.index.folder_index import FolderIndex
-from helpers.index.page import are_photographs, page
+from helpers.index.page import are_photographs, page, refuse_foreign, write_page
 from helpers.index.query import encode_query
 from helpers.models import load
 
 WEIGHT = re.compile(r"(\d*\.?\d+)\*(.+)", re.S)
 KNOW_NO_PHOTOGRAPHS = ("tiny", "tiny-vit")
 SAMPLE = 16  # images that are looked at, to tell what a folder holds
-LISTED = 3  # of the images that can't be read
+LISTED = 3  # of the images that cannot be read
 
 
 def main(arguments: list[str]) -> int:
     """Update the index of a folder, search it, and print what was found."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # no terminal stops at a letter
     options = _parser().parse_intermixed_args(arguments)
     try:
-        return _search(options)
+        with _interruptible():
+            return _search(options)
     except (ValueError, TypeError, OSError, RuntimeError) as error:
         print(printable(error), file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("interrupted; what was encoded is saved, and the same command goes on", file=sys.stderr)
-        return 130
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """End the process at Ctrl-C at once, whatever its threads are doing: the index may be killed at any moment."""
+
+    def stop(*_: object) -> NoReturn:
+        print("Interrupted. What was encoded is saved; the same command continues.", file=sys.stderr, flush=True)
+        os._exit(130)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -48,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threshold", type=float, metavar="SCORE", help="only those with a higher score")
     parser.add_argument("--model", default=os.environ.get("CLIP_MODEL", "tiny"), help="by default $CLIP_MODEL, or tiny")
     parser.add_argument("--index-folder", metavar="FOLDER", help="where the index lives if not inside the folder")
-    parser.add_argument("--html", metavar="FILE", help="write what was found as a page, too")
+    parser.add_argument("--html", metavar="FILE", help="write the matches as a page as well")
     parser.add_argument("--json", action="store_true", help="print all as JSON")
     return parser
 
@@ -57,24 +79,26 @@ def _search(options: argparse.Namespace) -> int:
     whole("k", options.k)
     texts = [*_weighted(options.text, 1), *_weighted(options.no_text, -1)]
     images = [*_weighted(options.image, 1), *_weighted(options.not_image, -1)]
-    question = _written(texts + images)
+    query = _written(texts + images)
+    if options.html:
+        refuse_foreign(Path(options.html))
     model, preprocess = load(options.model)
     encode_query(model, preprocess, texts, images)  # what is wrong with it is told before a folder is encoded
     index = FolderIndex(options.folder, model, preprocess, options.index_folder)
-    changes = index.update()
+    update = index.update()
     matches = index.search(texts, images, options.k, options.threshold)
     notes = _notes(index, options.model)
     if options.json:
         found = [{"path": str(match.path), "score": round(match.score, 4)} for match in matches]
-        told: dict[str, Any] = {"model": options.model, "question": question, "matches": found, "notes": notes}
-        print(json.dumps({**told, "changes": changes._asdict(), "errors": index.errors}, indent=1))
+        told: dict[str, Any] = {"model": options.model, "query": query, "matches": found, "notes": notes}
+        print(json.dumps({**told, "update": update._asdict(), "errors": index.errors}, indent=1))
     else:
-        print(f"{options.model}, {len(index.paths):,} images: {printable(question)}", file=sys.stderr)
+        print(f"{options.model}, {len(index.paths):,} images: {printable(query)}", file=sys.stderr)
         for match in matches:
             print(f"{match.score:6.3f}  {printable(Path(options.folder) / match.path.relative_to(index.folder))}")
-        print(*notes, sep="\n", end="\n" * bool(notes), file=sys.stderr)
+        print(*map(printable, notes), sep="\n", end="\n" * bool(notes), file=sys.stderr)
     if options.html:
-        Path(options.html).write_text(page(question, options.model, matches, notes), encoding="utf-8")
+        write_page(Path(options.html), page(query, options.model, matches, notes))
     return 0 if matches else 1
 
 
@@ -85,17 +109,17 @@ def _weighted(parts: list[str], sign: int) -> list[tuple[str, float]]:
 
 
 def _written(parts: list[tuple[str, float]]) -> str:
-    """Write a question as it was understood: "a red car - 0.5*snow"."""
+    """Write a query as it was understood: "a red car - 0.5*snow"."""
     signs = (f"{'-' if weight < 0 else '+'} {'' if abs(weight) == 1 else f'{abs(weight):g}*'}" for _, weight in parts)
     return " ".join(sign + part for sign, (part, _) in zip(signs, parts, strict=True)).removeprefix("+ ")
 
 
 def _notes(index: FolderIndex, model: str) -> list[str]:
-    """Say what a person should know before trusting the result."""
-    reasons, paths = list(index.errors.values()), index.paths
-    notes = [f"left out: {reason}" for reason in reasons[:LISTED]]
-    if len(reasons) > LISTED:
-        notes.append(f"left out: {len(reasons) - LISTED:,} more; --json lists all")
+    """List what a person should know before trusting the result."""
+    errors, paths = list(index.errors.items()), index.paths
+    notes = [f"left out: {path}: {reason}" for path, reason in errors[:LISTED]]
+    if len(errors) > LISTED:
+        notes.append(f"left out: {len(errors) - LISTED:,} more; --json lists all")
     sample = [index.folder / path for path in paths[:: -(-len(paths) // SAMPLE)]]
     if model in KNOW_NO_PHOTOGRAPHS and are_photographs(sample):
         notes.append(f"most images here look like photographs, and {model} knows none: try --model ViT-B/32")

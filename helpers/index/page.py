@@ -1,7 +1,8 @@
-"""Write what was found as a page that needs nothing else, and tell photographs from drawings."""
+"""Write matches as a page that needs nothing else, and tell photographs from drawings."""
 
 import base64
 import io
+import os
 from collections.abc import Iterable
 from html import escape
 from pathlib import Path
@@ -9,20 +10,20 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from helpers._validation import printable
+from helpers._validation import printable, reason
 from helpers.images import ImageError, open_image
-from helpers.index.searchable import Match
+from helpers.index.folder_index import Match
 
 THUMBNAIL = 256  # pixels of the longer side
 LOOKED_AT = 128  # pixels of the longer side, where an image is judged
 FLAT = 0.25  # below it lie 19 of 20 photographs, and of 33 drawings none, as PNG or as JPEG
+MARK = "<!DOCTYPE html>\n<!-- written by python -m helpers search -->\n"
 PAGE = """\
-<!DOCTYPE html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>{question}</title>
+<title>{query}</title>
 <style>
 :root {{ color-scheme: light dark; }}
 body {{ font: 16px/1.5 system-ui, sans-serif; margin: 2rem; color: #1b1b1f; background: #fff; }}
@@ -38,7 +39,7 @@ a {{ color: #0b57d0; }}
   a {{ color: #a8c7fa; }}
 }}
 </style>
-<h1>{question}</h1>
+<h1>{query}</h1>
 <p>{found} Model: {model}. A score is a cosine similarity, at most 1.</p>
 {notes}
 <ol>
@@ -48,18 +49,55 @@ a {{ color: #0b57d0; }}
 """
 
 
-def page(question: str, model: str, matches: list[Match], notes: list[str]) -> str:
-    """Write a page of HTML with small copies of the images inside it; each leads to its file.
+def refuse_foreign(file: Path) -> None:
+    """Refuse to overwrite what is not a page that `write_page` wrote.
+
+    Raises:
+        ValueError: there is such a thing.
+        OSError: it cannot be read.
+    """
+    if not file.exists() and not file.is_symlink():
+        return
+    if file.is_file():
+        with file.open("rb") as there:
+            if there.read(len(MARK)) == MARK.encode():
+                return
+    raise ValueError(
+        f"Expected a new file, or a page that this command wrote; got {printable(file)}, which it did not. "
+        "Choose another name."
+    )
+
+
+def write_page(file: Path, text: str) -> None:
+    """Write a page as a whole or not at all.
+
+    Raises:
+        ValueError: there is something that this function did not write.
+        OSError: it cannot be written.
+    """
+    refuse_foreign(file)
+    new = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        new.write_bytes(text.encode())
+        new.replace(file)
+    except OSError as error:
+        raise type(error)(f"Cannot write {printable(file)} ({reason(error)}). Choose another place.") from error
+    finally:
+        new.unlink(missing_ok=True)
+
+
+def page(query: str, model: str, matches: list[Match], notes: list[str]) -> str:
+    """Return a page of HTML with small copies of the images inside it; each leads to its file.
 
     Args:
-        question: what was asked, in words.
-        model: what answered.
+        query: in words.
+        model: its name.
         matches: the best first.
         notes: a sentence each.
     """
     found = {0: "No image was found.", 1: "1 image."}.get(len(matches), f"{len(matches):,} images.")
-    return PAGE.format(
-        question=_text(question),
+    return MARK + PAGE.format(
+        query=_text(query),
         model=_text(model),
         found=found,
         notes="\n".join(f"<p>{_text(note)}</p>" for note in notes),
@@ -68,7 +106,7 @@ def page(question: str, model: str, matches: list[Match], notes: list[str]) -> s
 
 
 def are_photographs(paths: Iterable[Path]) -> bool:
-    """Say whether most of some images look like photographs; those that can't be read don't count.
+    """Return whether most of some images look like photographs; those that cannot be read do not count.
 
     In a drawing most pixels have the very colour of their neighbour, in a photograph few, for light and sensor vary
     (Athitsos, Swain, Frankel, "Distinguishing photographs and graphics on the World Wide Web", 1997). Things cut out
@@ -84,7 +122,7 @@ def are_photographs(paths: Iterable[Path]) -> bool:
 
 
 def _flatness(image: Image.Image) -> float:
-    """Tell how many of the neighbours in a row have one colour, in [0, 1]."""
+    """Return the fraction of neighbours in a row that have one colour, in [0, 1]."""
     image.thumbnail((LOOKED_AT, LOOKED_AT), Image.Resampling.BOX)
     pixels = np.asarray(image)
     equal = (pixels[:, 1:] == pixels[:, :-1]).all(axis=2)

@@ -1,4 +1,4 @@
-"""Put a question to a folder: texts and images, each with a weight, become one vector."""
+"""Turn texts and images, each with a weight, into one query vector."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -19,9 +19,9 @@ NOTHING_LEFT = 1e-4  # of the weights; what is shorter is made of rounding
 def encode_query(
     model: CLIP, preprocess: Callable, text: Texts | None = None, image: Images | None = None, fast_decode: bool = True
 ) -> np.ndarray:
-    """Encode a question: the sum of the rows of its parts, each of length 1 times its weight.
+    """Encode a query: the sum of the embeddings of its parts, each of length 1 times its weight.
 
-    So the similarity of an image with the question is, up to a factor, the weighted sum of its similarities with the
+    So the similarity of an image with the query is, up to a factor, the weighted sum of its similarities with the
     parts.
 
     Args:
@@ -32,25 +32,25 @@ def encode_query(
         ``(d,)`` float32, of length 1.
 
     Raises:
-        TypeError: a part is neither text nor image, or a weight is no number.
-        ValueError: nothing is asked, a weight is not finite, or the parts cancel each other out.
-        ImageError: an image can't be read.
+        TypeError: a part is neither text nor image, or a weight is not a number.
+        ValueError: the query is empty, a weight is not finite, or the parts cancel each other out.
+        ImageError: an image cannot be read.
     """
     texts = _pairs(text, isinstance(text, (str, bytes)))
     images = _pairs(image, is_source(image))
     if not texts and not images:
-        raise ValueError("give a text, an image, or both")
+        raise ValueError("Expected a query; got neither text nor image. Give a text, an image, or both.")
     weights = np.array([number("weight", weight) for _, weight in texts + images])
     rows = [encode_texts(model, [text], progress=False) for text, _ in texts]
     rows += [encode_images(model, preprocess, [image], progress=False, fast_decode=fast_decode) for image, _ in images]
     total = weights @ normalize(np.concatenate(rows))
     if np.linalg.norm(total) <= NOTHING_LEFT * np.abs(weights).sum():
-        raise ValueError("the parts of the question cancel each other out: change a text or a weight")
+        raise ValueError("The parts of the query cancel each other out. Change a text or a weight.")
     return normalize(total)
 
 
 def _pairs(parts: Any, alone: bool) -> list[tuple[Any, object]]:
-    """List the parts of a question, each with its weight; one without a weight has 1."""
+    """List the parts of a query, each with its weight; one without a weight has 1."""
     if parts is None:
         return []
     if alone or not isinstance(parts, Iterable):
@@ -58,5 +58,5 @@ def _pairs(parts: Any, alone: bool) -> list[tuple[Any, object]]:
     pairs = [part if isinstance(part, tuple) else (part, 1.0) for part in parts]
     for pair in pairs:
         if len(pair) != 2:
-            raise TypeError(f"{shown(pair)} is no pair: give (text, weight) or (image, weight)")
+            raise TypeError(f"Expected (text, weight) or (image, weight); got {shown(pair)}.")
     return pairs

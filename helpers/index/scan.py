@@ -1,34 +1,38 @@
 """The images of a folder: which files there are, which contents are new, and what their features are."""
 
-import hashlib
 import os
-import stat
+from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator
 from functools import partial
-from itertools import tee
 from pathlib import Path
 
 import numpy as np
+from PIL import Image, UnidentifiedImageError
 
-from helpers._validation import printable
+from helpers._files import UNKNOWN, Stamp, sha256_of, stamp_of
+from helpers._validation import reason
 from helpers.images import ImageError, NoDecoderError
-from helpers.index.journal import Record
-from helpers.index.store import Stamp
+from helpers.index.store import Entry
 from helpers.similarity import normalize
 from helpers.threads import batches, in_threads
 
-SUFFIXES = frozenset(".avif .bmp .gif .heic .heif .jfif .jp2 .jpe .jpeg .jpg .png .ppm .tga .tif .tiff .webp".split())
-UNKNOWN = Stamp(-1, -1, -1, -1)  # of what can't be looked at: no record has it, so it is tried again
+SUFFIXES = frozenset(
+    ".avif .bmp .gif .heic .heif .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tga .tif .tiff .webp".split()
+)
+LARGE = 100_000_000  # bytes; a file of more is hashed only if it begins as an image does
+CHANGED = "it was changed while it was read"
+
+Encode = Callable[[Iterable[list[tuple[Entry, Path]]]], Iterable[list[tuple[Entry, np.ndarray | ImageError]]]]
 
 
 def walk(folder: Path) -> Iterator[tuple[str, Stamp]]:
-    """Find every image, and every sub-folder that can't be looked into. Hidden ones are left out.
+    """Find every image, and every sub-folder that cannot be looked into. Hidden ones are left out.
 
     Yields:
         Path inside the folder, with ``/``, and stamp.
 
     Raises:
-        OSError: the folder itself can't be looked into.
+        OSError: the folder itself cannot be looked into.
     """
     waiting = [folder]
     while waiting:  # not os.walk, which calls itself for each level until Python 3.12
@@ -48,13 +52,14 @@ def walk(folder: Path) -> Iterator[tuple[str, Stamp]]:
                 yield file.relative_to(folder).as_posix(), stamp
 
 
+def stamp_text(stamp: Stamp) -> str:
+    """Write a stamp as the store keeps it."""
+    return f"{stamp.size} {stamp.mtime} {stamp.ctime} {stamp.inode}"
+
+
 def encode_new(
-    folder: Path,
-    files: Iterable[tuple[str, Stamp]],
-    known: Container[str],
-    encode: Callable[[Iterable[list[Path]]], Iterable[list[np.ndarray | ImageError]]],
-    batch_size: int,
-) -> Iterator[tuple[list[Record], dict[str, np.ndarray]]]:
+    folder: Path, files: Iterable[tuple[str, Stamp]], known: Container[str], encode: Encode, batch_size: int
+) -> Iterator[tuple[list[Entry], dict[str, np.ndarray]]]:
     """Look into files, and encode each new content once.
 
     What is new depends on the order of the files alone, and not on how far the work has come. So a work that goes on
@@ -64,81 +69,70 @@ def encode_new(
         folder: where they are.
         files: as `walk` gives them.
         known: the SHA-256 of each content that has features; it may grow meanwhile.
-        encode: gives rows or errors for batches of paths, as `rows_or_errors`.
+        encode: `encode_batches`, with a model.
         batch_size: files in a batch.
 
     Yields:
-        For every batch, a record of each file, as a `FeatureStore` takes it, and the new rows ``(d,)`` of length 1 by
-        the SHA-256 of their content.
+        For every batch, an entry for each file, and the new embeddings ``(d,)`` of length 1 by the SHA-256 of their
+        content.
     """
-    looked = batches(in_threads(partial(look, folder), files), batch_size)
-    plans, again = tee(_with_new(looked, known))
-    sources = ([folder / record["path"] for record in new] for _, new in again)
-    errors: dict[str, tuple[str, ImageError]] = {}
-    for (records, new), outcomes in zip(plans, encode(sources), strict=True):
-        rows = {}
-        for record, outcome in zip(new, outcomes, strict=True):
-            file, digest = folder / record["path"], record["sha256"]
-            if stamp_of(file) != Stamp(*(record[part] for part in Stamp._fields)):
+    read_ahead: deque[list[Entry]] = deque()
+
+    def with_new() -> Iterator[list[tuple[Entry, Path]]]:
+        met: set[str] = set()
+        for entries in batches(in_threads(partial(_look, folder), files), batch_size):
+            read_ahead.append(entries)
+            new = []
+            for entry in entries:
+                if entry.content is not None and entry.content not in known and entry.content not in met:
+                    met.add(entry.content)
+                    new.append((entry, folder / entry.path))
+            yield new
+
+    errors: dict[str, ImageError] = {}
+    for outcomes in encode(with_new()):
+        rows: dict[str, np.ndarray] = {}
+        for entry, outcome in outcomes:
+            if stamp_text(stamp_of(folder / entry.path) or UNKNOWN) != entry.stamp or entry.content is None:
                 continue
             if isinstance(outcome, ImageError):
-                errors[digest] = printable(file), outcome
+                errors[entry.content] = outcome
             elif not np.isfinite(outcome).all() or not outcome.any():
-                errors[digest] = printable(file), ImageError(f"{file} has no finite features")
+                errors[entry.content] = ImageError(entry.path, "its features are not finite")
             else:
-                rows[digest] = normalize(outcome)
-        yield [_settled(record, rows, known, errors) for record in records], rows
+                rows[entry.content] = normalize(outcome)
+        yield [_settled(entry, rows, known, errors) for entry in read_ahead.popleft()], rows
 
 
-def look(folder: Path, file: tuple[str, Stamp]) -> Record:
-    """Make the record of a file: its stamp, and the SHA-256 of its content."""
+def _look(folder: Path, file: tuple[str, Stamp]) -> Entry:
+    """Hash the content of a file."""
     path, stamp = file
     try:
-        with (folder / path).open("rb") as content:
-            digest = hashlib.file_digest(content, "sha256").hexdigest()
+        if stamp.size > LARGE and not _begins_as_image(folder / path):
+            return Entry(path, error="it does not begin as an image does")
+        content = sha256_of(folder / path)
     except OSError as error:
-        return {"path": path, "error": f"{printable(path)} can't be opened: {error.strerror}"}
-    return {"path": path, **stamp._asdict(), "sha256": digest} if stamp_of(folder / path) == stamp else _changed(path)
+        return Entry(path, error=f"it cannot be opened ({reason(error)})")
+    return Entry(path, stamp_text(stamp), content) if stamp_of(folder / path) == stamp else Entry(path, error=CHANGED)
 
 
-def _with_new(looked: Iterable[list[Record]], known: Container[str]) -> Iterator[tuple[list[Record], list[Record]]]:
-    """Tell for each batch which of its records have a content that is met for the first time."""
-    met: set[str] = set()
-    for records in looked:
-        new = []
-        for record in records:
-            if "sha256" in record and record["sha256"] not in known and record["sha256"] not in met:
-                met.add(record["sha256"])
-                new.append(record)
-        yield records, new
-
-
-def _settled(
-    record: Record, rows: Container[str], known: Container[str], errors: dict[str, tuple[str, ImageError]]
-) -> Record:
-    """Add to a record why its content has no features, unless it has."""
-    digest = record.get("sha256", "")
-    if "error" in record or digest in rows or digest in known:
-        return record
-    if digest not in errors:
-        return _changed(record["path"])
-    file, error = errors[digest]
-    reason = str(error).replace(file, printable(record["path"]))
-    if isinstance(error, NoDecoderError):  # without a stamp, so that the next update tries again
-        return {"path": record["path"], "error": reason}
-    return {**record, "error": reason}
-
-
-def _changed(path: str) -> Record:
-    return {"path": path, "error": f"{printable(path)} was changed while it was read"}
-
-
-def stamp_of(file: Path) -> Stamp | None:
-    """Look at a file without opening it; None for what is no file, `UNKNOWN` for what can't be looked at."""
+def _begins_as_image(file: Path) -> bool:
     try:
-        status = file.stat()
-    except OSError:
-        return UNKNOWN
-    if not stat.S_ISREG(status.st_mode):
-        return None
-    return Stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+        Image.open(file).close()
+    except UnidentifiedImageError:
+        return False
+    except Exception:  # of many kinds; what is wrong is told when the image is opened
+        return True
+    return True
+
+
+def _settled(entry: Entry, rows: Container[str], known: Container[str], errors: dict[str, ImageError]) -> Entry:
+    """Add to an entry why its content has no features, unless it has."""
+    content = entry.content
+    if content is None or content in rows or content in known:
+        return entry
+    if content not in errors:
+        return Entry(entry.path, error=CHANGED)
+    error = errors[content]
+    stamp = None if isinstance(error, NoDecoderError) else entry.stamp  # without one, the next update tries again
+    return Entry(entry.path, stamp, error=error.reason)
