@@ -1,11 +1,10 @@
 """A folder is searched as the slow way would; a kill, a broken file or a second process does no harm."""
 
 import io
-import json
 import os
 import random
-import sqlite3
 import shutil
+import sqlite3
 import sys
 import time
 from contextlib import closing, suppress
