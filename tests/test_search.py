@@ -514,8 +514,10 @@ def update(folder, place, batch_size):
 
 def committed(place):
     """Count the batches of features that are saved by now."""
-    with suppress(ValueError, sqlite3.Error), closing(sqlite3.connect(*map(str, place.rglob("*.sqlite")))) as base:
-        return base.execute("SELECT count(*) FROM features").fetchone()[0]
+    with suppress(sqlite3.Error):
+        for file in place.rglob("*.sqlite"):
+            with closing(sqlite3.connect(file)) as base:
+                return base.execute("SELECT count(*) FROM features").fetchone()[0]
     return 0
 
 

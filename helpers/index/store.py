@@ -202,6 +202,7 @@ class Store:
             path: known if known.row is None else known._replace(row=numbers[known.row])
             for path, known in sound.items()
         }
+        self._numbers = list(range(len(self._numbers)))
 
     def _sum_of_file(self, path: str, known: Known) -> int:
         text = f"{self._state['id']}\0{path}\0{known.stamp}\0{known.row}\0{known.error}"
@@ -293,10 +294,11 @@ class Store:
             RuntimeError: the file was deleted or replaced meanwhile.
             OSError: the file cannot be written; the batch is not saved.
         """
-        rows = {**self.row_of, **{content: len(self.row_of) + i for i, content in enumerate(features)}}
+        new = dict(zip(features, count(len(self.row_of)), strict=False))
         files = {}
         for entry in entries:
-            known = Known(entry.stamp, rows.get(entry.content) if entry.content else None, entry.error)
+            row = None if entry.content is None else new.get(entry.content, self.row_of.get(entry.content))
+            known = Known(entry.stamp, row, entry.error)
             if known != self.files.get(entry.path):
                 files[entry.path] = known
         gone = [path for path in gone if path in self.files]
@@ -336,6 +338,7 @@ class Store:
             del self.files[path]
         self.files |= files
         self.row_of.update(zip(features, count(first), strict=False))
+        self._numbers += range(first, first + len(rows))
         self._blocks.append(rows.astype(np.float32, copy=False))
         self._state, self._listed = state, None
 
@@ -405,15 +408,14 @@ def _code(error: sqlite3.Error) -> int:
 
 def _readable(place: Path) -> sqlite3.Connection:
     """Connect to a file. In a folder that cannot be written, SQLite has to be told that nobody else writes either."""
-    base = _connect(place, "rw")
     try:
-        base.execute("SELECT 1 FROM sqlite_schema").fetchone()
+        with closing(_connect(place, "rw")) as base:
+            base.execute("SELECT 1 FROM sqlite_schema").fetchone()
     except sqlite3.Error:
-        base.close()
         if os.access(place.parent, os.W_OK) and os.access(place, os.W_OK):
             raise
         return _connect_elsewhere(place)
-    return base
+    return _connect(place, "rw")
 
 
 def _connect_elsewhere(place: Path) -> sqlite3.Connection:
@@ -431,10 +433,8 @@ def _connect_elsewhere(place: Path) -> sqlite3.Connection:
 
 
 def _connect(place: Path, mode: str) -> sqlite3.Connection:
-    """Connect, with a transaction only where we begin one, and each commit safe on the disk."""
-    base = sqlite3.connect(f"{place.as_uri()}?mode={mode}", uri=True, isolation_level=None)
-    base.execute("PRAGMA synchronous = FULL")
-    return base
+    """Connect, with a transaction only where we begin one. A commit is safe on the disk, as is SQLite's default."""
+    return sqlite3.connect(f"{place.as_uri()}?mode={mode}", uri=True, isolation_level=None)
 
 
 def _parts(place: Path) -> list[Path]:
