@@ -407,19 +407,24 @@ def _code(error: sqlite3.Error) -> int:
 
 
 def _readable(place: Path) -> sqlite3.Connection:
-    """Connect to a file. In a folder that cannot be written, SQLite has to be told that nobody else writes either."""
+    """Connect to a file. Where nothing can be written, SQLite has to be told that nobody else writes either."""
     try:
         with closing(_connect(place, "rw")) as base:
             base.execute("SELECT 1 FROM sqlite_schema").fetchone()
-    except sqlite3.Error:
-        if os.access(place.parent, os.W_OK) and os.access(place, os.W_OK):
-            raise
-        return _connect_elsewhere(place)
+    except sqlite3.Error as error:
+        if _code(error) in {
+            sqlite3.SQLITE_CANTOPEN,
+            sqlite3.SQLITE_READONLY,
+            sqlite3.SQLITE_IOERR,
+            sqlite3.SQLITE_FULL,
+        }:
+            return _connect_elsewhere(place)
+        raise
     return _connect(place, "rw")
 
 
 def _connect_elsewhere(place: Path) -> sqlite3.Connection:
-    """Connect to a file in a folder that cannot be written; to a copy, if a killed update left something beside it."""
+    """Connect to a file where nothing can be written; to a copy, if a killed update left something beside it."""
     log = place.with_name(f"{place.name}-wal")
     if not log.exists() or not log.stat().st_size:
         return _connect(place, "ro&immutable=1")
