@@ -278,8 +278,15 @@ for bad, error, says in (
 ):
     kind(f"images: batch_size={bad!r}", encode(batch_size=bad), error, f"^Expected batch_size to {says}")
 kind("images: a model in training", in_training, ValueError, r"model\.eval\(\)")
-kind("texts: float64", double, ValueError, r"^Expected .* in float32, as clip has it; got torch\.float64\. Call model\.float")
-kind("texts: a model without numbers", on_meta, ValueError, "^Expected a model with weights; got one on the device .meta")
+kind(
+    "texts: float64",
+    double,
+    ValueError,
+    r"^Expected .* in float32, as clip has it; got torch\.float64\. Call model\.float",
+)
+kind(
+    "texts: a model without numbers", on_meta, ValueError, "^Expected a model with weights; got one on the device .meta"
+)
 kind("images: a quantized pooling", quantized, TypeError, "^Expected tensors in visual.attnpool; got quantized layers")
 
 kind("text: empty", lambda w: same(encoded("")(w).shape, (1, 384)))
