@@ -96,7 +96,7 @@ def test_nothing_found_is_exit_status_1(folder, capsys):
         (["a cat", "--model", "tinny"], "'tiny'"),
         (["a cat", "--not", "a cat"], "The parts of the query cancel each other out"),
         (["a cat", "--image", "missing\n.png"], r"Cannot read missing\n.png"),
-        (["cat " * 99], "101 tokens"),
+        (["cat " * 99], "at most 77 tokens"),
         (["a cat", "--html", "missing/page.html"], "Cannot write missing"),
     ],
 )

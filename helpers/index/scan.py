@@ -11,7 +11,7 @@ from PIL import Image, UnidentifiedImageError
 
 from helpers._files import UNKNOWN, Stamp, sha256_of, stamp_of
 from helpers._validation import reason
-from helpers.images import ImageError, NoDecoderError
+from helpers.images import FORMATS, ImageError, NoDecoderError
 from helpers.index.store import Entry
 from helpers.similarity import normalize
 from helpers.threads import batches, in_threads
@@ -118,7 +118,7 @@ def _look(folder: Path, file: tuple[str, Stamp]) -> Entry:
 
 def _begins_as_image(file: Path) -> bool:
     try:
-        Image.open(file).close()
+        Image.open(file, formats=FORMATS).close()
     except UnidentifiedImageError:
         return False
     except Exception:  # of many kinds; what is wrong is told when the image is opened
