@@ -24,8 +24,9 @@ def main(arguments: list[str]) -> int:
         return 1
     except KeyboardInterrupt:
         print("Stopped. The same command continues.", file=sys.stderr)
-        gc.freeze()  # else Python takes a second to take PyTorch down
         return 130
+    finally:
+        gc.freeze()  # else Python takes a second to take PyTorch down
     good = found.rows - found.errors
     print(f"{found.rows:,} rows in {printable(options.out)}: {good:,} with features, {found.errors:,} without")
     if found.kept:

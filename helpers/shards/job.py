@@ -1,6 +1,7 @@
 """Encode the images of a manifest into shards, in processes here or on a Ray cluster; continue after a kill."""
 
 import csv
+import gc
 import io
 import multiprocessing
 import os
@@ -224,6 +225,7 @@ def _begin(device: str, threads: int, places: Any) -> None:
     """Become a worker: one thread on a CPU, so that the number of workers changes no rounding."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that gives the work
     Thread(target=_end_with_parent, daemon=True).start()
+    gc.freeze()  # else its end takes a second, for PyTorch
     tqdm.set_lock(RLock())  # its own is one of processes, which a kill would leak
     torch.set_num_threads(threads)
     if device == "cuda":
