@@ -13,7 +13,8 @@ import torch
 from torch import nn
 
 from helpers._checkpoint import read_state_dict
-from helpers._clip import CLIP, OFFICIAL_URLS, build_model, clip_preprocess, official_file
+from helpers._clip import CLIP, OFFICIAL_URLS, build_model, clip_preprocess
+from helpers._download import official_file
 from helpers._validation import path_of, printable, reason, shown
 from helpers.weights import TINY_PATH, TINY_SHA256, VIT_PATH, VIT_SHA256
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import helpers
-from helpers import _clip
+from helpers import _clip, _download
 from helpers.weights import TINY_PATH
 from tests.conftest import ROOT
 
@@ -118,7 +118,7 @@ def cache(tmp_path):
 
 
 def fetch(cache):
-    return _clip.official_file("RN50", 1, cache)
+    return _download.official_file("RN50", 1, cache)
 
 
 def held(cache):
@@ -180,14 +180,14 @@ def test_what_cannot_be_downloaded_says_why(server, cache, answer, says):
 
 
 def test_a_server_that_stalls_is_given_up(server, cache, monkeypatch):
-    monkeypatch.setattr(_clip, "STALL_SECONDS", 0.1)
+    monkeypatch.setattr(_download, "STALL_SECONDS", 0.1)
     server.answers = [stalled]
     refused(cache, "timed out")
 
 
 def test_a_server_that_trickles_is_given_up(server, cache, monkeypatch):
-    monkeypatch.setattr(_clip, "AFTER_SECONDS", 0.1)
-    monkeypatch.setattr(_clip, "SLOWEST", 1e6)
+    monkeypatch.setattr(_download, "AFTER_SECONDS", 0.1)
+    monkeypatch.setattr(_download, "SLOWEST", 1e6)
     server.answers = [trickling]
     refused(cache, r"only [\d,]+ bytes came in 0 seconds")
 

@@ -18,7 +18,7 @@ from filelock import FileLock
 from PIL import Image
 
 import helpers
-from helpers.index.store import Entry
+from helpers.index.scan import Entry
 from tests.conftest import IMAGES
 
 NAMES = ["apple", "bus", "cat", "dog", "star"]

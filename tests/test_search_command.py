@@ -21,8 +21,8 @@ import helpers
 from helpers.course import drawings
 from helpers.images import PLUGINS
 from helpers.index import command
-from helpers.index.folder_index import Match
 from helpers.index.page import are_photographs, page
+from helpers.index.query import Match
 from tests.conftest import IMAGES, ROOT
 
 NASTY = '<b onclick="x">\'&\n\x1b[31m.png'

@@ -6,7 +6,8 @@ import sqlite3
 import numpy as np
 import pytest
 
-from helpers.index.store import Entry, Store
+from helpers.index.scan import Entry
+from helpers.index.store import Store
 
 MAKER = {"weights": "w", "precision": "float32", "preprocess": "p", "decoding": "full", "image": [1.0], "text": [1.0]}
 ROWS = np.random.default_rng(0).normal(size=(40, 96)).astype(np.float32)

@@ -15,19 +15,12 @@ from helpers._validation import number, path_of, printable, whole
 from helpers.encode import encode_batches, progress_bar
 from helpers.fingerprint import fingerprint, same_maker
 from helpers.forward import feature_size
-from helpers.index.query import Images, Texts, encode_query
+from helpers.index.query import Images, Match, Texts, encode_query
 from helpers.index.scan import encode_new, stamp_text, walk
 from helpers.index.store import Known, Store
 from helpers.similarity import top_k
 
 UNSEEN = Known(None, None, None)
-
-
-class Match(NamedTuple):
-    """An image that was found, and its cosine similarity with the query, in [-1, 1]."""
-
-    path: Path
-    score: float
 
 
 class UpdateResult(NamedTuple):

@@ -12,7 +12,7 @@ from PIL import Image
 
 from helpers._validation import printable, reason
 from helpers.images import ImageError, open_image
-from helpers.index.folder_index import Match
+from helpers.index.query import Match
 
 THUMBNAIL = 256  # pixels of the longer side
 LOOKED_AT = 128  # pixels of the longer side, where an image is judged

@@ -1,7 +1,8 @@
 """Turn texts and images, each with a weight, into one query vector."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,6 +15,13 @@ from helpers.similarity import normalize
 Texts = str | Iterable[str | tuple[str, float]]
 Images = ImageSource | Iterable[ImageSource | tuple[ImageSource, float]]
 NOTHING_LEFT = 1e-4  # of the weights; what is shorter is made of rounding
+
+
+class Match(NamedTuple):
+    """An image that was found, and its cosine similarity with the query, in [-1, 1]."""
+
+    path: Path
+    score: float
 
 
 def encode_query(

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -12,7 +13,6 @@ from PIL import Image, UnidentifiedImageError
 from helpers._files import UNKNOWN, Stamp, sha256_of, stamp_of
 from helpers._validation import reason
 from helpers.images import FORMATS, ImageError, NoDecoderError
-from helpers.index.store import Entry
 from helpers.similarity import normalize
 from helpers.threads import batches, in_threads
 
@@ -21,6 +21,16 @@ SUFFIXES = frozenset(
 )
 LARGE = 100_000_000  # bytes; a file of more is hashed only if it begins as an image does
 CHANGED = "it was changed while it was read"
+
+
+class Entry(NamedTuple):
+    """What was found out about a file: the SHA-256 of its content, or why it cannot be read."""
+
+    path: str
+    stamp: str | None = None
+    content: str | None = None
+    error: str | None = None
+
 
 Encode = Callable[[Iterable[list[tuple[Entry, Path]]]], Iterable[list[tuple[Entry, np.ndarray | ImageError]]]]
 

@@ -30,6 +30,7 @@ from filelock import FileLock, Timeout
 
 from helpers._validation import printable, reason
 from helpers.fingerprint import same_maker
+from helpers.index.scan import Entry
 from helpers.threads import batches
 
 FORMAT = "3"
@@ -59,15 +60,6 @@ class Known(NamedTuple):
     stamp: str | None
     row: int | None
     error: str | None
-
-
-class Entry(NamedTuple):
-    """What was found out about a file: the SHA-256 of its content, or why it cannot be read."""
-
-    path: str
-    stamp: str | None = None
-    content: str | None = None
-    error: str | None = None
 
 
 class DamageError(Exception):
