@@ -445,7 +445,7 @@ for bad in ("float8", 32, ["float32"], torch.float32):
         ValueError,
         "Expected precision .*; got",
     )
-kind("model: download_root=3", loaded(lambda w: "RN50", download_root=3), TypeError, "download_root is 3, a int")
+kind("model: download_root=3", loaded(lambda w: "RN50", download_root=3), TypeError, "Expected download_root to be a path; got int")
 
 
 def weights(name, tensor):
@@ -591,7 +591,7 @@ for option, bad, error, says in (
 kind("fine_tune: pairs=None", tuned(None), TypeError, r"pairs as a list of \(image, text\); got None")
 kind("fine_tune: colours for a pair", tuned(["\x1b[31m"]), TypeError, r"as pairs\[0\]; got '\\x1b\[31m'")
 kind("fine_tune: one text of a million", tuned([("a.png", "x" * 10**6)]), ValueError, "texts in pairs; got only 'xx")
-kind("fine_tune: a text of a million", tuned([("a", "x" * 10**6), ("b", "y")]), ValueError, "1,000,000 char")
+kind("fine_tune: a text of a million", tuned([("a", "x" * 10**6), ("b", "y")]), ValueError, "text 0 has 1,000,000")
 for new, alpha, error, says in (
     (None, 0.5, TypeError, "None"),
     (..., "a", TypeError, "alpha.*'a'"),

@@ -55,15 +55,15 @@ def test_own_images_texts_and_output(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["no-such.png"], "no such image: no-such.png"),
+        (["no-such.png"], "Cannot read no-such.png: there is no such file"),
         (["--texts", "maze", " "], "a text is empty"),
-        (["--model", "tyni"], "did you mean 'tiny'"),
-        (["--texts", "maze " * 100], "text 0 has 102 tokens"),
+        (["--model", "tyni"], "Did you mean 'tiny'?"),
+        (["--texts", "maze " * 100], "text 0 has 102 with its start and end"),
         (["--output", "no-such-folder/heatmap.png"], "no-such-folder"),
         (["--output", ""], "--output is '.'; give a file such as similarity.png"),
         (["--output", "heatmap"], "--output is 'heatmap'; give a file such as similarity.png"),
         (["--output", "heatmap.xyz"], "Format 'xyz' is not supported"),
-        (["\x1b[31m.png"], "no such image: \\x1b[31m.png"),
+        (["\x1b[31m.png"], "Cannot read \\x1b[31m.png"),
     ],
 )
 def test_bad_input_gives_one_line_and_status_2(arguments, message, tmp_path):
