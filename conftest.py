@@ -1,4 +1,4 @@
-"""How the lessons are compared: strictly, but for the last printed digit; and their folded answers run, too."""
+"""How the lessons are tested: strictly compared, but for the last printed digit; their answers and claims run, too."""
 
 import os
 import re
@@ -12,12 +12,14 @@ from nbval.plugin import IPyNbCell, IPyNbFile
 # Two kernels at once spin for the same cores: lesson 15 took seven times as long. Read when torch starts its threads.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-WRONG_ANSWERS = tomllib.loads((Path(__file__).parent / "tests" / "wrong_answers.toml").read_text())
+TESTS = Path(__file__).parent / "tests"
+WRONG_ANSWERS = tomllib.loads((TESTS / "wrong_answers.toml").read_text(encoding="utf-8"))
 NUMBER = re.compile(r" *([+-]?\d+\.\d*|[+-]?\d+%) *")  # with the blanks that align it
+CLAIM = re.compile(r"^# %% (\S+)  (.+)\n", re.M)  # the id of a cell, and what the lesson says there
 
 
 class Output(str):
-    """What a cell gave. Another machine rounds otherwise: see `__eq__`."""
+    """What a cell printed. Processors round differently: see `__eq__`."""
 
     __hash__ = str.__hash__
 
@@ -32,7 +34,7 @@ class Output(str):
 
 
 def _near(first: str, second: str) -> bool:
-    if first.endswith(".") and second.endswith("."):  # a whole number of NumPy
+    if first.endswith(".") and second.endswith("."):  # an integer of NumPy
         return float(first) == float(second)
     places = max(len(number.partition(".")[2]) for number in (first, second))
     return abs(float(first.rstrip("%")) - float(second.rstrip("%"))) < 1.5 * 10**-places
@@ -45,11 +47,33 @@ def pytest_configure(config):
 
 
 def pytest_collectstart(collector):
-    """Leave out stderr, where progress bars and warnings go; run the answers after a lesson's last cell."""
+    """Leave out stderr, where progress bars and warnings go; add each claim after its cell, and the answers at the end."""
     if isinstance(collector, IPyNbFile):
         collector.skip_compare += ("stderr",)
         cells = collector.collect
-        collector.collect = lambda: [*cells(), *_answers(collector)]
+        collector.collect = lambda: [*_with_claims(collector, list(cells())), *_answers(collector)]
+
+
+def _with_claims(lesson: IPyNbFile, cells: list[IPyNbCell]) -> list[IPyNbCell]:
+    """Let what the lesson says of `tiny` be checked in its own kernel, right after the cell that shows it."""
+    claims = _claims(lesson.path.name[:2]) if os.environ.get("CLIP_MODEL", "tiny") == "tiny" else []
+    ids = {cell.cell.get("id") for cell in cells}
+    gone = [_cell(lesson, f"Claim '{claim}'", f"raise KeyError('no cell has the id {cell_id}')")
+            for cell_id, claim, _ in claims if cell_id not in ids]  # fmt: skip
+    found = []
+    for cell in cells:
+        after = [claim for claim in claims if claim[0] == cell.cell.get("id")]
+        found += [cell, *(_cell(lesson, f"{cell.name}, claim '{claim}'", source) for _, claim, source in after)]
+    return found + gone
+
+
+def _claims(number: str) -> list[tuple[str, str, str]]:
+    """Read tests/claims/NN.py: for each block the id of its cell, the claim in words, and the code that checks it."""
+    file = TESTS / "claims" / f"{number}.py"
+    if not file.is_file():
+        return []
+    _, *parts = CLAIM.split(file.read_text(encoding="utf-8"))
+    return list(zip(parts[::3], parts[1::3], parts[2::3], strict=True))
 
 
 def _answers(lesson: IPyNbFile) -> list[IPyNbCell]:
@@ -63,12 +87,13 @@ def _answers(lesson: IPyNbFile) -> list[IPyNbCell]:
     for call, exercise, _ in calls:
         for i, wrong in enumerate(WRONG_ANSWERS.get(exercise, []), start=1):
             sources[f"Wrong answer {i} to {exercise}"] = f"{wrong}\nassert not {call}.right"
-    return [
-        IPyNbCell.from_parent(
-            lesson, name=name, cell_num=i, cell=nbformat.v4.new_code_cell(source), options=defaultdict(bool)
-        )
-        for i, (name, source) in enumerate(sources.items())
-    ]
+    return [_cell(lesson, name, source) for name, source in sources.items()]
+
+
+def _cell(lesson: IPyNbFile, name: str, source: str) -> IPyNbCell:
+    """Make a cell without outputs, which runs in the kernel of the lesson."""
+    cell = nbformat.v4.new_code_cell(source)
+    return IPyNbCell.from_parent(lesson, name=name, cell_num=0, cell=cell, options=defaultdict(bool))
 
 
 def _sources(lesson: IPyNbFile, kind: str) -> str:

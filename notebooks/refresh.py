@@ -5,8 +5,10 @@
     python notebooks/refresh.py --stamp    stamp only, run nothing
     python notebooks/refresh.py --address URL  say where it is published
 
-The public address stands in one place: Repository, under [project.urls] in
-pyproject.toml. The commit of the official clip stands in environment.yml.
+Stamped is what all lessons share: the line of links below the title,
+the counted minutes, and the folded cell for Colab. The public address
+stands in one place: Repository, under [project.urls] in pyproject.toml.
+The commit of the official clip stands in environment.yml.
 """
 
 import re
@@ -20,55 +22,106 @@ from nbclient import NotebookClient
 
 NOTEBOOKS = Path(__file__).resolve().parent
 ROOT = NOTEBOOKS.parent
-SETUP_CELL = """\
+COLAB_CELL = """\
+# @title On Colab: fetch the course (elsewhere this cell does nothing)
 import os
 import sys
 
-on_colab = "google.colab" in sys.modules
-if on_colab:
-    course = "{course}"
-    package = "{package}"
-    commit = "{commit}"
-    if not os.path.isdir("course"):
-        !git clone --quiet --depth 1 {{course}} course
-    %pip install --quiet ftfy regex tqdm {{package}}@{{commit}}
-    sys.path.insert(0, os.path.abspath("course"))
-sys.path.append(os.path.abspath(".."))
-
-import helpers
-
-MODEL = os.environ.get("CLIP_MODEL", "tiny")"""
+if "google.colab" in sys.modules:
+    if not os.path.isdir("/content/course"):
+        !git clone --quiet --depth 1 {course} /content/course
+    if not os.path.isdir("/content/course/helpers"):
+        raise RuntimeError("Expected {course} to be cloned; it was not.")
+    %pip install --quiet ftfy regex tqdm filelock pooch {package}@{commit}
+    sys.path.insert(0, "/content/course")
+    print("{links}")
+sys.path.append(os.path.abspath(".."))"""
 # GitHub shows no widgets: a lesson falls back on an image, which is kept
 NO_WIDGETS = "import sys; sys.modules['ipywidgets'] = None"
-COLAB = "https://colab.research.google.com/github"
+UNSET = "github.com/OWNER/"
+LINKS = re.compile(r"^(?:\[←|\[All lessons|\[Open lesson).*$", re.M)
+MINUTES = re.compile(r"\*\*(?:Time:\*\* )?\d+ minutes\b\.?(?:\*\*)?")
+WORDS_A_MINUTE, LINES_A_MINUTE = 150, 12
 
 
 def address() -> str:
-    """Read the public address of the repository from pyproject.toml."""
+    """Return the public address of the repository."""
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     return re.search(r'^Repository = "(.+)"', project, re.M)[1]
 
 
-def setup_cell() -> str:
-    """Write the first code cell that every lesson shares."""
-    environment = (ROOT / "environment.yml").read_text(encoding="utf-8")
-    clip = r"(git\+https://github\.com/openai/CLIP\.git)@([0-9a-f]{40})"
-    package, commit = re.search(clip, environment).groups()
-    return SETUP_CELL.format(
-        course=address(), package=package, commit=commit
-    )
+def lessons() -> list[Path]:
+    """List the lessons in their order."""
+    return sorted(NOTEBOOKS.glob("[0-9][0-9]-*.ipynb"))
 
 
 def colab_address(name: str) -> str:
-    """Tell where Colab opens the lesson with this file name."""
-    on_colab = address().replace("https://github.com", COLAB)
-    return f"{on_colab}/blob/main/notebooks/{name}"
+    """Return where Colab opens the lesson with this file name."""
+    repository = address().removeprefix("https://github.com/")
+    colab = "https://colab.research.google.com/github"
+    return f"{colab}/{repository}/blob/main/notebooks/{name}"
 
 
-def colab_link(name: str) -> str:
-    """Write a link that names the lesson; a badge needs a network."""
-    link = f"[Open lesson {int(name[:2])} in Colab]({colab_address(name)})"
-    return f"{link} · [Glossary](../GLOSSARY.md)"
+def neighbours(path: Path) -> dict[str, Path]:
+    """Return the lessons before and after this one, by their arrows."""
+    found = lessons()
+    i = found.index(path)
+    before, after = found[max(0, i - 1) : i], found[i + 1 : i + 2]
+    return {arrow: p for arrow, ps in (("←", before), ("→", after)) for p in ps}
+
+
+def number_and_title(path: Path) -> str:
+    """Read the title of a lesson, such as "6 · Compare"."""
+    first = nbformat.read(path, as_version=4).cells[0].source
+    return first.splitlines()[0].removeprefix("# ")
+
+
+def link_line(path: Path) -> str:
+    """Write the links: back, all lessons, on, glossary, and Colab."""
+    near = neighbours(path)
+    parts = ["[All lessons](../README.md#the-lessons)"]
+    if "←" in near:
+        title = number_and_title(near["←"])
+        parts.insert(0, f"[← {title}]({near['←'].name})")
+    if "→" in near:
+        title = number_and_title(near["→"])
+        parts.append(f"[{title} →]({near['→'].name})")
+    parts.append("[Glossary](../GLOSSARY.md)")
+    if UNSET not in address():
+        parts.append(f"[Open in Colab]({colab_address(path.name)})")
+    return " · ".join(parts)
+
+
+def colab_cell(path: Path) -> str:
+    """Write the folded cell that fetches the course on Colab."""
+    environment = (ROOT / "environment.yml").read_text(encoding="utf-8")
+    clip = r"(git\+https://github\.com/openai/CLIP\.git)@([0-9a-f]{40})"
+    package, commit = re.search(clip, environment).groups()
+    links = (
+        f"{arrow} {colab_address(near.name)}"
+        for arrow, near in neighbours(path).items()
+    )
+    return COLAB_CELL.format(
+        course=address(),
+        package=package,
+        commit=commit,
+        links="  ".join(links),
+    )
+
+
+def minutes(notebook: nbformat.NotebookNode) -> int:
+    """Count the minutes of a lesson up to its exercises, in fives."""
+    words = lines = 0
+    for cell in notebook.cells:
+        if cell.source.startswith("## Exercises"):
+            break
+        if cell.cell_type == "markdown":
+            folded = r"<details>.*?</details>|\]\([^)]*\)"
+            prose = re.sub(folded, " ", cell.source, flags=re.S)
+            words += len(re.findall(r"\w+", prose))
+        elif not cell.metadata.get("cellView"):
+            lines += len(cell.source.splitlines())
+    return max(5, 5 * round((words / WORDS_A_MINUTE + lines / LINES_A_MINUTE) / 5))
 
 
 def metadata() -> dict:
@@ -82,15 +135,17 @@ def metadata() -> dict:
 
 
 def stamp(path: Path) -> nbformat.NotebookNode:
-    """Bring up to date what all share: link, first cell, metadata."""
+    """Bring up to date what all lessons share."""
     notebook = nbformat.read(path, as_version=4)
-    cells = notebook.cells
-    first_code = next(cell for cell in cells if cell.cell_type == "code")
-    first_code.source = setup_cell()
-    link = rf"^\[.*\]\({re.escape(COLAB)}.*$"
-    cells[0].source = re.sub(
-        link, colab_link(path.name), cells[0].source, flags=re.M
+    first, code = notebook.cells[0], next(
+        cell for cell in notebook.cells if cell.cell_type == "code"
     )
+    code.source = colab_cell(path)
+    code.metadata.update(cellView="form", jupyter={"source_hidden": True})
+    title, _, rest = first.source.partition("\n")
+    rest = LINKS.sub("", rest, count=1).strip()
+    rest = MINUTES.sub(f"**{minutes(notebook)} minutes.**", rest, count=1)
+    first.source = f"{title}\n\n{link_line(path)}\n\n{rest}"
     notebook.metadata = nbformat.from_dict(metadata())
     return notebook
 
@@ -114,6 +169,16 @@ def run(notebook: nbformat.NotebookNode) -> None:
                 for output in cell.outputs
                 if not is_progress_bar(output)
             ]
+            describe(cell)
+
+
+def describe(cell: nbformat.NotebookNode) -> None:
+    """Give each image the alternative text that its cell carries."""
+    texts = iter(cell.metadata.get("alt", []))
+    for output in cell.outputs:
+        for kind in ("image/png", "image/svg+xml"):
+            if kind in output.get("data", {}):
+                output.metadata.setdefault(kind, {})["alt"] = next(texts, "")
 
 
 def is_progress_bar(output: nbformat.NotebookNode) -> bool:
@@ -128,7 +193,8 @@ def is_progress_bar(output: nbformat.NotebookNode) -> bool:
 def stamp_readme() -> None:
     """Bring the links to Colab in README.md up to date."""
     readme = ROOT / "README.md"
-    link = rf"\]\({re.escape(COLAB)}[^)]*/notebooks/([^)/]+\.ipynb)\)"
+    colab = r"https://colab\.research\.google\.com/github"
+    link = rf"\]\({colab}[^)]*/notebooks/([^)/]+\.ipynb)\)"
     text = re.sub(
         link,
         lambda found: f"]({colab_address(found[1])})",
@@ -138,10 +204,11 @@ def stamp_readme() -> None:
 
 
 def publish(new: str) -> None:
-    """Change the public address, and stamp all that tells it."""
+    """Change the public address, and stamp all that names it."""
     if not re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", new):
         sys.exit(
-            f"{new!r} is not like https://github.com/you/clip-encoders"
+            "Expected an address such as "
+            f"https://github.com/you/clip-encoders; got {new!r}."
         )
     old = address()
     for path in (ROOT / "pyproject.toml", ROOT / "README.md"):
@@ -158,7 +225,7 @@ def main(arguments: list[str]) -> None:
         argument for argument in arguments if argument != "--stamp"
     )
     stamp_readme()
-    for path in sorted(NOTEBOOKS.glob("[0-9][0-9]-*.ipynb")):
+    for path in lessons():
         if not numbers or path.name.startswith(numbers):
             notebook = stamp(path)
             if "--stamp" not in arguments:

@@ -7,7 +7,7 @@ returns None, or a sentence that tells what is wrong without giving the answer a
 from dataclasses import dataclass
 from importlib import import_module
 
-from helpers._validation import shown
+from helpers._validation import reason, shown
 
 
 @dataclass(frozen=True)
@@ -42,16 +42,16 @@ def check(exercise: str, answer: object, *context: object) -> Verdict:
         ValueError: there is no such exercise.
     """
     if answer is ...:
-        return Verdict(False, f"exercise {exercise}: put your answer in place of the dots, and run the cell again")
+        return Verdict(False, f"▢ Exercise {exercise}: put your answer in place of the dots, and run the cell again.")
     try:
         lesson, number = exercise.split(".")
-        tell = getattr(import_module(f"helpers.course.exercises.lesson{int(lesson):02}"), f"exercise_{number}")
+        find_fault = getattr(import_module(f"helpers.course.exercises.lesson{int(lesson):02}"), f"exercise_{number}")
     except (AttributeError, ModuleNotFoundError, ValueError) as error:
-        raise ValueError(
-            f"Expected lesson and number, such as '6.2'; got {shown(exercise)}. There is no such exercise."
-        ) from error
+        raise ValueError(f"Expected lesson and number, such as '6.2'; got {shown(exercise)}.") from error
     try:
-        problem = tell(answer, *context)
-    except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        problem = f"a {type(answer).__name__} like yours can't be checked: {error}"
-    return Verdict(not problem, f"exercise {exercise}: " + (f"not yet. {problem}" if problem else "right!"))
+        fault = find_fault(answer, *context)
+    except Exception as error:  # a learner's answer may be anything, and a function of his may raise anything
+        fault = f"Expected what the comment beside the dots names; got {type(answer).__name__} ({shown(answer)})."
+        if callable(answer):
+            fault = f"Your function raised {type(error).__name__}: {reason(error)}"
+    return Verdict(not fault, f"✘ Exercise {exercise}: not yet. {fault}" if fault else f"✔ Exercise {exercise}: right.")

@@ -1,0 +1,32 @@
+"""How every plot of the lessons looks, and the diagrams."""
+
+import contextlib
+
+from helpers.course.drawings import IMAGES
+
+DIAGRAMS = IMAGES / "diagrams"
+
+
+def plot_style() -> None:
+    """Give all plots that follow the look of the course, in double resolution.
+
+    The look stands in ``style.mplstyle``: a transparent ground, grey text, and colours that colour-blind readers can
+    tell apart, each with a marker and a dash of its own.
+    """
+    import matplotlib.pyplot as plt
+
+    plt.style.use("helpers.course.style")
+    with contextlib.suppress(ImportError):  # outside a notebook there is no backend to ask
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+        set_matplotlib_formats("retina")
+
+
+def diagram(name: str) -> object:
+    """Show one of the diagrams of the course, such as "two-encoders", below the cell.
+
+    A cell shows it where a link to a file would lead nowhere, on Colab for one. The file adapts to a dark page.
+    """
+    from IPython.display import SVG
+
+    return SVG(filename=str(DIAGRAMS / f"{name}.svg"))
