@@ -11,6 +11,7 @@ stands in one place: Repository, under [project.urls] in pyproject.toml.
 The commit of the official clip stands in environment.yml.
 """
 
+import base64
 import re
 import sys
 from pathlib import Path
@@ -181,6 +182,15 @@ def describe(cell: nbformat.NotebookNode) -> None:
                 output.metadata.setdefault(kind, {})["alt"] = next(texts, "")
 
 
+def keep_hero(path: Path, notebook: nbformat.NotebookNode) -> None:
+    """Save the best image of a lesson, which its first cell shows."""
+    for cell in notebook.cells:
+        if cell.metadata.get("hero"):
+            images = (o.data["image/png"] for o in cell.outputs if "data" in o)
+            target = ROOT / "images" / "lessons" / f"{path.name[:2]}.png"
+            target.write_bytes(base64.b64decode(next(images)))
+
+
 def is_progress_bar(output: nbformat.NotebookNode) -> bool:
     """Tell a slow machine's bar from a warning for the author."""
     return output.get("name") == "stderr" and (
@@ -231,6 +241,7 @@ def main(arguments: list[str]) -> None:
             if "--stamp" not in arguments:
                 print(path.name, flush=True)
                 run(notebook)
+                keep_hero(path, notebook)
             nbformat.write(notebook, path)
 
 

@@ -17,9 +17,10 @@ def plot_style() -> None:
 
     plt.style.use("helpers.course.style")
     with contextlib.suppress(ImportError):  # outside a notebook there is no backend to ask
-        from matplotlib_inline.backend_inline import set_matplotlib_formats
+        from matplotlib_inline import backend_inline
 
-        set_matplotlib_formats("retina")
+        backend_inline.set_matplotlib_formats("retina")
+        backend_inline._fetch_figure_metadata = lambda _: None  # else it asks for a dark slab behind our grey text
 
 
 def diagram(name: str) -> object:
