@@ -1,44 +1,36 @@
-"""The exercises of lesson 1, List the models."""
+"""The exercises of lesson 1, Choose a model."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import replace
 
-import torch
+from helpers.models import list_models
 
-from helpers._clip import CLIP
-from helpers.models import ModelInfo
-
-MOST_MIB = 300
-B32_MINUTES, TOLERANCE_MINUTES = 10, 2
+PARAMETERS = {"ViT-B/16": 149_620_737, "ViT-B/32": 151_277_313}
 
 
-def exercise_1(name: str, models: Sequence[ModelInfo]) -> str | None:
-    """The best model whose file is below 300 MiB."""
-    chosen = {model.name: model for model in models}.get(name)
-    if chosen is None:
-        return f"{name!r} is not the name of a model in the table."
-    if chosen.imagenet_accuracy is None:
-        return f"{name} has no figure for ImageNet."
-    if chosen.download_mib >= MOST_MIB:
-        return f"the file of {name} has {chosen.download_mib} MiB."
-    small = [model.imagenet_accuracy or 0 for model in models if 0 < model.download_mib < MOST_MIB]
-    return "another file below 300 MiB holds a better model." if chosen.imagenet_accuracy < max(small) else None
-
-
-def exercise_2(minutes: float, figures: dict[str, ModelInfo]) -> str | None:
-    """The time of ViT-L/14, where ViT-B/32 takes ten minutes."""
-    right = B32_MINUTES * figures["ViT-L/14"].gflops / figures["ViT-B/32"].gflops
-    if abs(minutes - right) <= TOLERANCE_MINUTES:
+def exercise_1(parameters: int) -> str | None:
+    """The parameters of ViT-B/16."""
+    if parameters == PARAMETERS["ViT-B/16"]:
         return None
-    return f"{minutes} is too {'short' if minutes < right else 'long'}: how many times the work is it?"
+    if parameters == PARAMETERS["ViT-B/32"]:
+        return "This is ViT-B/32; change the side of a patch."
+    return f"Expected the number of parameters of ViT-B/16; got {parameters:,}."
 
 
-def exercise_3(count: int) -> str | None:
-    """The number of parameters of ViT-B/16."""
-    by_patch = {}
-    for patch in (16, 32):
-        with torch.device("meta"):
-            model = CLIP(512, 224, 12, 768, patch, 77, 49408, 512, 8, 12)
-        by_patch[patch] = sum(parameter.numel() for parameter in model.parameters())
-    if count == by_patch[32]:
-        return "that is ViT-B/32: is the side of your patches 16?"
-    return None if count == by_patch[16] else "only the side of a patch differs from ViT-B/32."
+def exercise_2(best_below: Callable) -> str | None:
+    """The most accurate model up to a size."""
+    if not callable(best_below):
+        return f"Expected a function of models and mib; got {type(best_below).__name__}."
+    official = [m for m in list_models() if m.imagenet_accuracy]
+    exact = [replace(official[0], name="just", download_mib=10)]
+    cases = [
+        (list_models(), 300, "RN101", "at most 300 MiB"),
+        (official[::-1], 400, "ViT-B/16", "at most 400 MiB, in another order"),
+        (exact, 10, "just", "exactly 10 MiB, and 10 allowed"),
+        (list_models(), 5, None, "at most 5 MiB, where none with a measured accuracy fits"),
+    ]
+    for models, mib, right, what in cases:
+        given = best_below(models, mib)
+        if given != right:
+            return f"For {what}, expected {right!r}; got {given!r}."
+    return None
