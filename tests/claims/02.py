@@ -1,0 +1,2 @@
+# %% eval-code  The change in training mode is as large as the embedding.
+assert relative[1] > 0.5
