@@ -1,41 +1,40 @@
-"""The exercises of lesson 3, Preprocess images and texts."""
+"""The exercises of lesson 3, Preprocess."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from PIL import Image
 
 PANORAMA = (4000, 1000)
-MOST_OFF = 2  # of 255: rounding
+MOST_OFF = 1.01  # of 255: rounding
 
 
-def exercise_1(share: float) -> str | None:
-    """What a centre crop keeps of a panorama."""
-    if not 0 <= share <= 1:
-        return f"a share lies between 0 and 1, and {share} does not."
+def exercise_1(fraction: float) -> str | None:
+    """What a center crop keeps of a panorama."""
+    fraction = float(fraction)
+    if not 0 <= fraction <= 1:
+        return f"Expected a number between 0 and 1; got {fraction:g}."
     right = min(PANORAMA) / max(PANORAMA)
-    if abs(share - right) < 0.005:
+    if abs(fraction - right) < 0.005:
         return None
-    return f"CLIP sees {'less' if share > right else 'more'} of it."
+    return f"CLIP sees {'less' if fraction > right else 'more'} of it than {fraction:.0%}."
 
 
-def exercise_2(seen: Image.Image, tensor: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> str | None:
+def exercise_2(to_image: Callable, tensor: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> str | None:
     """The image of a preprocessed tensor."""
-    if not isinstance(seen, Image.Image):
-        return f"a PIL image is asked for, and this is a {type(seen).__name__}."
-    right = ((tensor * std + mean) * 255).permute(1, 2, 0).numpy()
-    values = np.asarray(seen.convert("RGB"), dtype=float)
-    if values.shape != right.shape:
-        return f"it has {seen.width} × {seen.height} pixels, the tensor {right.shape[1]} × {right.shape[0]}."
-    off = np.abs(values - right).max()
-    return None if off <= MOST_OFF else f"a colour is off by {off:.0f} of 255."
-
-
-def exercise_3(places: Sequence[int], tokens: torch.Tensor) -> str | None:
-    """The place of the end token of each text."""
-    places = [int(place) for place in places]
-    if len(places) != len(tokens):
-        return f"there are {len(tokens)} texts, and you give {len(places)} places."
-    wrong = [i for i, place in enumerate(places) if place != tokens[i].argmax()]
-    return f"text {wrong[0]} ends at another place." if wrong else None
+    if not callable(to_image):
+        return f"Expected a function of a tensor; got {type(to_image).__name__}."
+    bright = tensor + 1  # some values leave the range
+    for given in (tensor, bright):
+        seen = to_image(given)
+        if not isinstance(seen, Image.Image):
+            return f"Expected a PIL image; the function returned {type(seen).__name__}."
+        right = ((given * std + mean) * 255).clamp(0, 255).permute(1, 2, 0).numpy()
+        values = np.asarray(seen.convert("RGB"), dtype=float)
+        if values.shape != right.shape:
+            return f"The image has {seen.width} × {seen.height} pixels, the tensor {right.shape[1]} × {right.shape[0]}."
+        off = np.abs(values - right).max()
+        if off > MOST_OFF:
+            return f"A value is off by {off:.0f} of 255."
+    return None
