@@ -68,7 +68,9 @@ def neighbours(path: Path) -> dict[str, Path]:
     found = lessons()
     i = found.index(path)
     before, after = found[max(0, i - 1) : i], found[i + 1 : i + 2]
-    return {arrow: p for arrow, ps in (("←", before), ("→", after)) for p in ps}
+    return {
+        arrow: p for arrow, ps in (("←", before), ("→", after)) for p in ps
+    }
 
 
 def number_and_title(path: Path) -> str:
@@ -122,7 +124,9 @@ def minutes(notebook: nbformat.NotebookNode) -> int:
             words += len(re.findall(r"\w+", prose))
         elif not cell.metadata.get("cellView"):
             lines += len(cell.source.splitlines())
-    return max(5, 5 * round((words / WORDS_A_MINUTE + lines / LINES_A_MINUTE) / 5))
+    return max(
+        5, 5 * round((words / WORDS_A_MINUTE + lines / LINES_A_MINUTE) / 5)
+    )
 
 
 def metadata() -> dict:
@@ -138,8 +142,9 @@ def metadata() -> dict:
 def stamp(path: Path) -> nbformat.NotebookNode:
     """Bring up to date what all lessons share."""
     notebook = nbformat.read(path, as_version=4)
-    first, code = notebook.cells[0], next(
-        cell for cell in notebook.cells if cell.cell_type == "code"
+    first, code = (
+        notebook.cells[0],
+        next(cell for cell in notebook.cells if cell.cell_type == "code"),
     )
     code.source = colab_cell(path)
     code.metadata.update(cellView="form", jupyter={"source_hidden": True})
@@ -179,14 +184,18 @@ def describe(cell: nbformat.NotebookNode) -> None:
     for output in cell.outputs:
         for kind in ("image/png", "image/svg+xml"):
             if kind in output.get("data", {}):
-                output.metadata.setdefault(kind, {})["alt"] = next(texts, "")
+                output.metadata.setdefault(kind, {})["alt"] = next(
+                    texts, ""
+                )
 
 
 def keep_hero(path: Path, notebook: nbformat.NotebookNode) -> None:
     """Save the best image of a lesson, which its first cell shows."""
     for cell in notebook.cells:
         if cell.metadata.get("hero"):
-            images = (o.data["image/png"] for o in cell.outputs if "data" in o)
+            images = (
+                o.data["image/png"] for o in cell.outputs if "data" in o
+            )
             target = ROOT / "images" / "lessons" / f"{path.name[:2]}.png"
             target.write_bytes(base64.b64decode(next(images)))
 
@@ -201,15 +210,13 @@ def is_progress_bar(output: nbformat.NotebookNode) -> bool:
 
 
 def stamp_readme() -> None:
-    """Bring the links to Colab in README.md up to date."""
+    """Bring the minutes in README's table of lessons up to date."""
     readme = ROOT / "README.md"
-    colab = r"https://colab\.research\.google\.com/github"
-    link = rf"\]\({colab}[^)]*/notebooks/([^)/]+\.ipynb)\)"
-    text = re.sub(
-        link,
-        lambda found: f"]({colab_address(found[1])})",
-        readme.read_text(encoding="utf-8"),
-    )
+    text = readme.read_text(encoding="utf-8")
+    for path in lessons():
+        counted = minutes(nbformat.read(path, as_version=4))
+        row = rf"^(\| {int(path.name[:2])} \|.*\| )\d+( \|)$"
+        text = re.sub(row, rf"\g<1>{counted}\g<2>", text, flags=re.M)
     readme.write_text(text, encoding="utf-8", newline="\n")
 
 
@@ -234,7 +241,6 @@ def main(arguments: list[str]) -> None:
     numbers = tuple(
         argument for argument in arguments if argument != "--stamp"
     )
-    stamp_readme()
     for path in lessons():
         if not numbers or path.name.startswith(numbers):
             notebook = stamp(path)
@@ -243,6 +249,7 @@ def main(arguments: list[str]) -> None:
                 run(notebook)
                 keep_hero(path, notebook)
             nbformat.write(notebook, path)
+    stamp_readme()
 
 
 if __name__ == "__main__":
