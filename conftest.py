@@ -47,7 +47,7 @@ def pytest_configure(config):
 
 
 def pytest_collectstart(collector):
-    """Leave out stderr, where progress bars and warnings go; add each claim after its cell, and the answers at the end."""
+    """Leave out stderr, where progress bars and warnings go; add the claims, and the answers."""
     if isinstance(collector, IPyNbFile):
         collector.skip_compare += ("stderr",)
         cells = collector.collect
@@ -58,8 +58,11 @@ def _with_claims(lesson: IPyNbFile, cells: list[IPyNbCell]) -> list[IPyNbCell]:
     """Let what the lesson says of `tiny` be checked in its own kernel, right after the cell that shows it."""
     claims = _claims(lesson.path.name[:2]) if os.environ.get("CLIP_MODEL", "tiny") == "tiny" else []
     ids = {cell.cell.get("id") for cell in cells}
-    gone = [_cell(lesson, f"Claim '{claim}'", f"raise KeyError('no cell has the id {cell_id}')")
-            for cell_id, claim, _ in claims if cell_id not in ids]  # fmt: skip
+    gone = [
+        _cell(lesson, f"Claim '{claim}'", f"raise KeyError('no cell has the id {cell_id}')")
+        for cell_id, claim, _ in claims
+        if cell_id not in ids
+    ]
     found = []
     for cell in cells:
         after = [claim for claim in claims if claim[0] == cell.cell.get("id")]
