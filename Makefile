@@ -63,7 +63,7 @@ test-browser: $(READY)
 
 test-scale: $(READY)
 	@$(FITS) ray lance >/dev/null || $(UV) --quiet --editable '.[ray,lance]'
-	$(BIN)/python -m pytest tests/scale notebooks/17-many-machines.ipynb notebooks/18-search-millions.ipynb
+	$(BIN)/python -m pytest tests/scale notebooks/21-encode-millions.ipynb notebooks/22-search-millions.ipynb
 
 lessons: $(READY)
 	$(BIN)/python notebooks/refresh.py

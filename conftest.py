@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 from nbval.plugin import IPyNbCell, IPyNbFile
 
-# Two kernels at once spin for the same cores: lesson 15 took seven times as long. Read when torch starts its threads.
+# Two kernels at once spin for the same cores: lesson 18 took seven times as long. Read when torch starts its threads.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 TESTS = Path(__file__).parent / "tests"

@@ -3,7 +3,7 @@
     make random-models
     CLIP_MODEL=ViT-B/32 make random-models
 
-What was seen with `tiny` need not be so with another model; `helpers.observe` says so. But no cell may fail.
+What was seen with `tiny` need not be so with another model; tests/claims says what it is. But no cell may fail.
 """
 
 import os

@@ -19,10 +19,10 @@ def lesson_99(monkeypatch):
 @pytest.mark.parametrize(
     ("answer", "right", "message"),
     [
-        (..., False, "exercise 99.1: put your answer in place of the dots, and run the cell again"),
-        (3, True, "exercise 99.1: right!"),
-        (2, False, "exercise 99.1: not yet. 2 is not the largest."),
-        ("3", False, "exercise 99.1: not yet. a str like yours can't be checked: can only concatenate str"),
+        (..., False, "▢ Exercise 99.1: put your answer in place of the dots, and run the cell again"),
+        (3, True, "✔ Exercise 99.1: right."),
+        (2, False, "✘ Exercise 99.1: not yet. 2 is not the largest."),
+        ("3", False, "✘ Exercise 99.1: not yet. Expected what the comment beside the dots names; got str ('3')."),
     ],
 )
 def test_the_verdict_is_one_line(answer, right, message):

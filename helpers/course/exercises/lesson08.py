@@ -1,28 +1,19 @@
-"""The exercises of lesson 8, What a score means."""
+"""The exercises of lesson 8, None of these, or several."""
+
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-DOGS, OTHERS, RECALL, FPR = 40, 19_960, 0.90, 0.01
-ALARMED, TOLERANCE = 0.05, 0.02
+from helpers.similarity import cosine_similarity
 
 
-def exercise_1(precision: float) -> str | None:
-    """The precision of a rare hit."""
-    found, alarms = DOGS * RECALL, OTHERS * FPR
-    right = found / (found + alarms)
-    if not 0 <= precision <= 1:
-        return f"{precision} is no share between 0 and 1."
-    if abs(precision - right) < 0.005:
-        return None
-    if precision > 0.5:
-        return f"Of the images without a dog, {alarms:.0f} lie above the threshold, too."
-    return f"Too {'high' if precision > right else 'low'}: divide the dogs found by all that lie above the threshold."
-
-
-def exercise_2(threshold: float, best_wrong: np.ndarray) -> str | None:
-    """A threshold that a wrong caption passes in 5 % of the images."""
-    share = float((best_wrong > float(threshold)).mean())
-    if abs(share - ALARMED) <= TOLERANCE:
-        return None
-    wanted = "lower" if share < ALARMED else "higher"
-    return f"With yours, {share:.0%} of the images have a wrong caption above it: choose a {wanted} one."
+def exercise_1(
+    name: str, troubles: Sequence[Callable], classifier: np.ndarray, features: np.ndarray, labels: np.ndarray
+) -> str | None:
+    """The kind of images that the classifier gets wrong most often."""
+    right = cosine_similarity(classifier, features).argmax(axis=0) == labels
+    counts = dict(zip((trouble.__name__ for trouble in troubles), right.reshape(len(troubles), -1).sum(1), strict=True))
+    if name not in counts:
+        return f"{name!r} is none of {', '.join(counts)}."
+    easier = [other for other, count in counts.items() if count < counts[name]]
+    return f"{len(easier)} of the others are harder than {name}." if easier else None

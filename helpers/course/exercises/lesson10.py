@@ -1,40 +1,28 @@
-"""The exercises of lesson 10, Search a folder."""
-
-from collections.abc import Sequence
+"""The exercises of lesson 10, Choose a threshold."""
 
 import numpy as np
-import torch
 
-from helpers.encode import encode_texts
-from helpers.index.folder_index import UpdateResult
-from helpers.similarity import normalize
-
-WANTED, UNWANTED, WEIGHT = "a bus", "a car", 0.5
+DOGS, OTHERS, RECALL, FPR = 40, 19_960, 0.90, 0.01
+ALARMED, TOLERANCE = 0.05, 0.02
 
 
-def exercise_1(third: int, model: torch.nn.Module, index: np.ndarray) -> str | None:
-    """The third match of one text minus half of another."""
-    wanted, unwanted = normalize(encode_texts(model, [WANTED, UNWANTED], progress=False))
-    if not 0 <= third < len(index):
-        return f"There is no file {third}: the last one is {len(index) - 1}."
-    scores = index @ (wanted - WEIGHT * unwanted)
-    if _may_be_third(third, scores):
+def exercise_1(precision: float) -> str | None:
+    """The precision of a rare hit."""
+    found, alarms = DOGS * RECALL, OTHERS * FPR
+    right = found / (found + alarms)
+    if not 0 <= precision <= 1:
+        return f"{precision} is no share between 0 and 1."
+    if abs(precision - right) < 0.005:
         return None
-    if _may_be_third(third, index @ wanted):
-        return f"File {third} is the third for {WANTED!r} alone: nothing is subtracted."
-    return f"{(scores > scores[third]).sum()} of the files score higher than file {third}."
+    if precision > 0.5:
+        return f"Of the images without a dog, {alarms:.0f} lie above the threshold, too."
+    return f"Too {'high' if precision > right else 'low'}: divide the dogs found by all that lie above the threshold."
 
 
-def _may_be_third(place: int, scores: np.ndarray) -> bool:
-    higher, as_high = (int((scores > scores[place] + margin).sum()) for margin in (1e-5, -1e-5))
-    return higher <= 2 < as_high
-
-
-def exercise_2(predicted: Sequence[int], changes: UpdateResult) -> str | None:
-    """What an update makes of a copy."""
-    encoded, known = predicted
-    if (encoded, known) == (changes.encoded, changes.known):
+def exercise_2(threshold: float, best_wrong: np.ndarray) -> str | None:
+    """A threshold that a wrong caption passes in 5 % of the images."""
+    share = float((best_wrong > float(threshold)).mean())
+    if abs(share - ALARMED) <= TOLERANCE:
         return None
-    if encoded != changes.encoded:
-        return f"Not {encoded} encoded: is its content new?"
-    return f"Not {known} known: how many paths are new?"
+    wanted = "lower" if share < ALARMED else "higher"
+    return f"With yours, {share:.0%} of the images have a wrong caption above it: choose a {wanted} one."

@@ -1,4 +1,4 @@
-"""The exercises of lesson 12, where it fails."""
+"""The exercises of lesson 12, Where it fails."""
 
 from collections.abc import Sequence
 

@@ -1,32 +1,30 @@
-"""The exercises of lesson 13, inside the encoders."""
+"""The exercises of lesson 13, Ask why."""
 
 from collections.abc import Callable
 
 import torch
-from torch.nn import functional
+from PIL import Image
+
+from helpers.explain.occlusion import word_drops
+
+TEXT = "a bird and a bus"
+AS_GOOD_AS_EQUAL = 1e-4
 
 
-def exercise_1(count: int, resolution: int, patch: int) -> str | None:
-    """Check how many rows go into a ViT's first block: one for each patch, and the class token's."""
-    patches = (resolution // patch) ** 2
-    if count == patches + 1:
+def exercise_1(images: int, size: tuple[int, int], patch: int, stride: int) -> str | None:
+    """Check how many images a map costs: one for each place of the patch, and the image itself."""
+    columns, rows = ((length - patch) // stride + 1 for length in size)
+    if images == columns * rows + 1:
         return None
-    if count == patches:
-        return "Nearly: these are the patches alone."
-    return f"Too {'many' if count > patches else 'few'}. Patches don't overlap, and they cover the whole square."
+    if images == columns * rows:
+        return "Nearly: to know how far the score falls, one more image is needed."
+    return f"Too {'many' if images > columns * rows else 'few'}. The patch must lie inside of the image everywhere."
 
 
-def exercise_2(attend: Callable) -> str | None:
-    """Check causal attention of one head with random rows."""
-    generator = torch.Generator().manual_seed(0)
-    query, key, value = torch.randn(3, 5, 8, generator=generator).unbind()
-    found = attend(query, key, value)
-    if not isinstance(found, torch.Tensor) or found.shape != value.shape:
-        return f"Five rows of eight numbers went in as values; as many must come out, {tuple(value.shape)}."
-    later = value.clone()
-    later[-1] += 1
-    if not torch.allclose(attend(query, key, later)[:-1], found[:-1]):
-        return "The last row's value was changed, and an earlier row has seen it."
-    if torch.allclose(found, functional.scaled_dot_product_attention(query, key, value, is_causal=True), atol=1e-5):
-        return None
-    return "No row looks ahead, but the mixture is wrong. Look at the scores' scale, and at the axis of the softmax."
+def exercise_2(word: str, model: torch.nn.Module, preprocess: Callable, image: Image.Image) -> str | None:
+    """Check which word speaks most against the image."""
+    words, drops = word_drops(model, preprocess, image, TEXT)
+    if word not in words:
+        return f"Your word must be one of: {', '.join(dict.fromkeys(words))}."
+    best = min(drop for found, drop in zip(words, drops, strict=True) if found == word)
+    return None if best <= drops.min() + AS_GOOD_AS_EQUAL else f"Another word than {word!r} has a smaller drop."

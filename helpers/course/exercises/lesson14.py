@@ -1,41 +1,32 @@
-"""The exercises of lesson 14, Learn by contrast."""
+"""The exercises of lesson 14, Inside the encoders."""
 
-import math
 from collections.abc import Callable
 
-import numpy as np
-
-CONSTANT_LOSS = 6.24
-SEEDS = range(4)
+import torch
+from torch.nn import functional
 
 
-def exercise_1(answer: int) -> str | None:
-    """Check the batch in which guessing costs so much; one more or less is rounding."""
-    if abs(math.log(answer) - CONSTANT_LOSS) < 0.005:
+def exercise_1(count: int, resolution: int, patch: int) -> str | None:
+    """Check how many rows go into a ViT's first block: one for each patch, and the class token's."""
+    patches = (resolution // patch) ** 2
+    if count == patches + 1:
         return None
-    return f"Guessing among {answer} costs {math.log(answer):.2f}."
+    if count == patches:
+        return "Nearly: these are the patches alone."
+    return f"Too {'many' if count > patches else 'few'}. Patches don't overlap, and they cover the whole square."
 
 
-def exercise_2(answer: Callable[[np.ndarray, float], float]) -> str | None:
-    """Check a loss on random matrices, beside one that goes from question to question."""
-    for seed in SEEDS:
-        n, scale = 3 + seed, 5.0 + seed
-        cosines = np.random.default_rng(seed).uniform(-1, 1, (n, n))
-        found = float(answer(cosines, scale))
-        by_rows, by_columns = (_questions(matrix, scale) for matrix in (cosines, cosines.T))
-        if math.isclose(found, (by_rows + by_columns) / 2, rel_tol=1e-5):
-            continue
-        if math.isclose(found, by_rows, rel_tol=1e-5) or math.isclose(found, by_columns, rel_tol=1e-5):
-            return "That is one half: rows ask, and columns ask, too."
-        if math.isclose(found, by_rows + by_columns, rel_tol=1e-5):
-            return "That is the sum of both halves; the loss is their mean."
-        return f"For a random matrix of {n} × {n} it gives {found:.3f}, and should not."
-    return None
-
-
-def _questions(cosines: np.ndarray, scale: float) -> float:
-    costs = []
-    for i, row in enumerate(cosines):
-        total = sum(math.exp(scale * (value - row[i])) for value in row)
-        costs.append(math.log(total))
-    return sum(costs) / len(costs)
+def exercise_2(attend: Callable) -> str | None:
+    """Check causal attention of one head with random rows."""
+    generator = torch.Generator().manual_seed(0)
+    query, key, value = torch.randn(3, 5, 8, generator=generator).unbind()
+    found = attend(query, key, value)
+    if not isinstance(found, torch.Tensor) or found.shape != value.shape:
+        return f"Five rows of eight numbers went in as values; as many must come out, {tuple(value.shape)}."
+    later = value.clone()
+    later[-1] += 1
+    if not torch.allclose(attend(query, key, later)[:-1], found[:-1]):
+        return "The last row's value was changed, and an earlier row has seen it."
+    if torch.allclose(found, functional.scaled_dot_product_attention(query, key, value, is_causal=True), atol=1e-5):
+        return None
+    return "No row looks ahead, but the mixture is wrong. Look at the scores' scale, and at the axis of the softmax."

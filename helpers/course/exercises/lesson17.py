@@ -1,24 +1,12 @@
-"""The exercises of lesson 17, many machines."""
+"""The exercises of lesson 17, Train a CLIP."""
 
-from collections.abc import Mapping
+import math
+
+CONSTANT_LOSS = 6.24
 
 
-def exercise_1(twice: int, accidents: Mapping[str, int]) -> str | None:
-    """Check the most images that are encoded twice."""
-    workers, shard, kills, outages = (accidents[name] for name in ("workers", "shard", "kills", "outages"))
-    right = (kills + outages * workers) * shard
-    if twice == right:
+def exercise_1(answer: int) -> str | None:
+    """Check the batch in which guessing costs so much; one more or less is rounding."""
+    if abs(math.log(answer) - CONSTANT_LOSS) < 0.005:
         return None
-    if twice == (kills + outages) * shard:
-        return "An outage kills more than one worker."
-    return "Too " + ("many." if twice > right else "few.") + " Count the shards in work at each accident."
-
-
-def exercise_2(cards: int, job: Mapping[str, int]) -> str | None:
-    """Check how many cards do a job in time."""
-    each = job["a second"] * 3600 * job["hours"]
-    if cards != int(cards):
-        return "That is a part of a card."
-    if cards * each < job["images"]:
-        return f"In {job['hours']} hours they do {cards * each:,} images."
-    return "Fewer are enough." if (cards - 1) * each >= job["images"] else None
+    return f"Guessing among {answer} costs {math.log(answer):.2f}."

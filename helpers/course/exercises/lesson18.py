@@ -1,31 +1,30 @@
-"""The exercises of lesson 18, search millions."""
+"""The exercises of lesson 18, Adapt it to your images."""
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Sequence
 
 import numpy as np
 
-Answer = tuple[np.ndarray, np.ndarray]
+PAIRS, EACH = 60, 6
+AS_GOOD_AS_EQUAL = 0.01  # ln 55 - ln 54 is 0.018
 
 
-def exercise_1(merge: Callable[[Sequence[Answer]], Sequence[int]], answers: Sequence[Answer]) -> str | None:
-    """Check a function that merges the best of several machines."""
-    found = [int(number) for number in merge(answers)]
-    scores = {int(number): float(score) for part in answers for number, score in zip(*part, strict=True)}
-    if len(found) != 10 or len(set(found)) != 10:
-        return f"It gives {len(found)} numbers, {len(set(found))} of them different; it must give 10."
-    if not set(found) <= scores.keys():
-        return f"Row {next(number for number in found if number not in scores)} is in no answer."
-    best = sorted(scores.values(), reverse=True)[:10]
-    if sorted((scores[number] for number in found), reverse=True) != best:
-        return "A better row is in the answers, and not among yours."
-    return None if [scores[number] for number in found] == best else "They are the right ten; put the best first."
-
-
-def exercise_2(compared: float, lists: Mapping[str, int]) -> str | None:
-    """Check with how many vectors a question is compared."""
-    inside = lists["opened"] * lists["rows"] / lists["lists"]
-    if abs(float(compared) - inside - lists["lists"]) < lists["opened"]:
+def exercise_1(answer: float) -> str | None:
+    """Check the loss of guessing when equal captions are left out."""
+    if abs(float(answer) - math.log(PAIRS - EACH + 1)) < AS_GOOD_AS_EQUAL:
         return None
-    if abs(float(compared) - inside) < lists["opened"]:
-        return "And the centres, which it is compared with to choose the lists?"
-    return "Too " + ("many." if compared > inside else "few.") + " How many rows has one list?"
+    if abs(answer - math.log(PAIRS)) < AS_GOOD_AS_EQUAL / 2:
+        return "That is the loss when equal captions count as wrong answers."
+    if abs(answer - math.log(PAIRS - EACH)) < AS_GOOD_AS_EQUAL / 2:
+        return "An image's own caption is a candidate, too."
+    return "It is the logarithm of how many candidates each image has."
+
+
+def exercise_2(answer: float, shares: np.ndarray, new: Sequence[float], old: Sequence[float]) -> str | None:
+    """Check the mixture that is worth most, when the old task counts twice."""
+    worth = np.array(new) + 2 * np.array(old)
+    place = np.flatnonzero(np.isclose(shares, float(answer)))
+    if not len(place):
+        return f"{answer} is not among the shares."
+    better = int((worth > worth[place[0]]).sum())
+    return f"{better} of the mixtures are worth more." if better else None
