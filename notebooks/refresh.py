@@ -12,6 +12,7 @@ The commit of the official clip stands in environment.yml.
 """
 
 import base64
+import os
 import re
 import sys
 from pathlib import Path
@@ -21,6 +22,8 @@ from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelspec import get_kernel_dict
 from nbclient import NotebookClient
 
+# else two kernels spin for the same cores
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 NOTEBOOKS = Path(__file__).resolve().parent
 ROOT = NOTEBOOKS.parent
 COLAB_CELL = """\
