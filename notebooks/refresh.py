@@ -34,13 +34,21 @@ import os
 import sys
 
 if "google.colab" in sys.modules:
-    if not os.path.isdir("/content/course"):
-        !git clone --quiet --depth 1 {course} /content/course
-    if not os.path.isdir("/content/course/helpers"):
-        raise RuntimeError("Expected {course} to be cloned; it was not.")
-    %pip install --quiet ftfy regex tqdm filelock pooch {package}@{commit}
-    sys.path.insert(0, "/content/course")
-    print("{links}")
+    course = "{course}"
+    package = "git+https://github.com/openai/CLIP.git"
+    commit = "{commit}"
+    if not os.path.isdir("course"):
+        !git clone --quiet --depth 1 {{course}} course
+    if not os.path.isdir("course/helpers"):
+        raise RuntimeError(f"Expected a clone of {{course}}; got none.")
+    %pip install --quiet ftfy regex tqdm filelock pooch
+    %pip install --quiet {{package}}@{{commit}}
+    sys.path.insert(0, os.path.abspath("course"))
+    colab = course.replace("//", "//colab.research.google.com/", 1)
+    for lesson in [
+{near}    ]:
+        print(colab.replace(".com/github.com", ".com/github"), end="/")
+        print(f"blob/main/notebooks/{{lesson}}")
 sys.path.append(os.path.abspath(".."))"""
 # GitHub shows no widgets: a lesson falls back on an image, which is kept
 NO_WIDGETS = "import sys; sys.modules['ipywidgets'] = None"
@@ -104,18 +112,11 @@ def link_line(path: Path) -> str:
 def colab_cell(path: Path) -> str:
     """Write the folded cell that fetches the course on Colab."""
     environment = (ROOT / "environment.yml").read_text(encoding="utf-8")
-    clip = r"(git\+https://github\.com/openai/CLIP\.git)@([0-9a-f]{40})"
-    package, commit = re.search(clip, environment).groups()
-    links = (
-        f"{arrow} {colab_address(near.name)}"
-        for arrow, near in neighbours(path).items()
+    commit = re.search(r"openai/CLIP\.git@([0-9a-f]{40})", environment)[1]
+    near = "".join(
+        f'        "{near.name}",\n' for near in neighbours(path).values()
     )
-    return COLAB_CELL.format(
-        course=address(),
-        package=package,
-        commit=commit,
-        links="  ".join(links),
-    )
+    return COLAB_CELL.format(course=address(), commit=commit, near=near)
 
 
 def minutes(notebook: nbformat.NotebookNode) -> int:

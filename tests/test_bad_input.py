@@ -445,7 +445,12 @@ for bad in ("float8", 32, ["float32"], torch.float32):
         ValueError,
         "Expected precision .*; got",
     )
-kind("model: download_root=3", loaded(lambda w: "RN50", download_root=3), TypeError, "Expected download_root to be a path; got int")
+kind(
+    "model: download_root=3",
+    loaded(lambda w: "RN50", download_root=3),
+    TypeError,
+    "Expected download_root to be a path; got int",
+)
 
 
 def weights(name, tensor):
@@ -613,7 +618,7 @@ kind(
 
 
 for bad in ("6", "99.1", "6.99", "", None, 6.2, "../x.1"):
-    kind(f"exercise: {bad!r}", lambda w, bad=bad: course.check(bad, 1), ValueError, "There is no such exercise")
+    kind(f"exercise: {bad!r}", lambda w, bad=bad: course.check(bad, 1), ValueError, "Expected lesson and number")
 kind("exercise: an odd answer", lambda w: same(type(course.check("1.1", object())), Verdict))
 kind("drawing: unknown", lambda w: course.drawings.draw("unicorn"), ValueError, "the name of a drawing; got 'unicorn'")
 

@@ -238,7 +238,8 @@ class OnAnotherDevice(torch.nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.text_projection, self.calls = torch.nn.Parameter(torch.zeros(4, 4, device="meta")), []
+        self.weights = torch.nn.Parameter(torch.zeros(4, 4, device="meta"))
+        self.text_projection, self.calls = torch.nn.Parameter(torch.zeros(4, 4)), []
 
     def encode_image(self, batch):
         self.calls.append((threading.current_thread(), batch.device.type, len(batch)))

@@ -1,4 +1,4 @@
-"""What the README says works."""
+"""What README and the page of the command line say works."""
 
 import re
 import shlex
@@ -29,10 +29,11 @@ def test_the_code_runs(beside_the_images):
     names = {}
     for code in re.findall(r"```python\n(.*?)```", README, re.S):
         exec(code, names)
-    assert names["similarity"].shape == (2, 2)
+    assert len(names["index"].paths) > 30
 
 
 def test_the_search_runs(beside_the_images, capsys):
-    (line,) = (line for line in README.splitlines() if re.search(r"python -m helpers search ", line))
+    page = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
+    (line,) = (line for line in page.splitlines() if re.search(r"python -m helpers search ", line))
     assert command.main(shlex.split(line)[4:]) == 0
     assert capsys.readouterr().out

@@ -1,6 +1,7 @@
 # %% classifier-code  About 92 % of the 310 images are right.
 assert 0.9 < correct.mean() < 0.94
 
+
 # %% grid  In the figure, the noisy dog is called a cake, and the rest is right.
 def called(name):
     return [names[p] for p in predicted[labels == names.index(name)][1::2]]
@@ -17,8 +18,18 @@ assert by_version[:3].min() == 1 and by_version[4] + 0.1 < by_version[3] < 0.95
 # %% gallery-code  26 mistakes, 21 of them with noise: all fit into the gallery.
 assert len(wrong) == 26 and (~parts[-1]).sum() == 21
 pairs = {(names[labels[k]], names[predicted[k]]) for k in wrong}
-assert pairs >= {("ghost", "moon"), ("banana", "moon"), ("star", "moon"), ("dog", "cake"), ("banana", "boat"),
-                 ("fish", "cake"), ("heart", "cake"), ("key", "mushroom"), ("trophy", "bus"), ("flower", "tree")}
+assert pairs >= {
+    ("ghost", "moon"),
+    ("banana", "moon"),
+    ("star", "moon"),
+    ("dog", "cake"),
+    ("banana", "boat"),
+    ("fish", "cake"),
+    ("heart", "cake"),
+    ("key", "mushroom"),
+    ("trophy", "bus"),
+    ("flower", "tree"),
+}
 
 # %% attract  "cake" and "moon" attract 16 of the 26 mistakes, each other class at most one.
 assert (names[first], names[second]) == ("cake", "moon") and per_column[third] == 1
@@ -47,9 +58,7 @@ assert all(e > r + 0.05 for e, r in zip(exact, rival, strict=True))
 assert taken_for[-2:] == ["cake", "rocket"] and loose[0] > exact[0] + 0.03 and loose[-1] < 0.1
 
 # %% ensemble-code  Origami and the video game are worst, and the ensemble is within about a point of the best.
-alone = [
-    is_right(helpers.zero_shot_classifier(model, names, t)).mean() for t in helpers.PROMPT_TEMPLATES
-]
+alone = [is_right(helpers.zero_shot_classifier(model, names, t)).mean() for t in helpers.PROMPT_TEMPLATES]
 together = is_right(ensemble).mean()
 assert sorted(np.argsort(alone)[:2]) == [2, 4] and np.sort(alone)[2] > np.sort(alone)[1] + 0.02
 assert max(alone) - 0.015 < together and together > np.mean(alone) + 0.005

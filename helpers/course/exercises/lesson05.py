@@ -34,6 +34,6 @@ def exercise_2(unit_rows: Callable) -> str | None:
         return "The function changed the array that it was given; return a new one."
     if not np.isfinite(given).all():
         return "The row of zeros became NaN."
-    if not np.allclose(given, [[0.6, 0.8], [0, 0], [-1, 0]]):
+    if not np.allclose(given, np.array([[0.6, 0.8], [0, 0], [-1, 0]])):
         return f"Expected [[0.6, 0.8], [0, 0], [-1, 0]] for {features.tolist()}; got {given.round(2).tolist()}."
     return None

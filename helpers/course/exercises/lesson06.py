@@ -11,8 +11,10 @@ def exercise_1(found: int, table: np.ndarray) -> str | None:
     right, other = ((table.argmax(axis=axis) == own).sum() for axis in (1, 0))
     if int(found) == right:
         return None
-    return "That many drawings find their caption; look along the rows instead." if found == other else (
-        f"Expected the number of rows whose highest cell is on the diagonal; got {found}."
+    return (
+        "That many drawings find their caption; look along the rows instead."
+        if found == other
+        else (f"Expected the number of rows whose highest cell is on the diagonal; got {found}.")
     )
 
 
