@@ -3,7 +3,7 @@
     python tests/portable.py [SEED ...]
 
 Other processors and other versions of torch round otherwise; that moves a feature by about a millionth. Here it is done
-on purpose, and harder: the weights of the embedded models are shaken, each multiplied by 1 + 1e-4 times a normal
+on purpose, and harder: the weights of the bundled models are shaken, each multiplied by 1 + 1e-4 times a normal
 number, while torch uses the instructions of an old processor and one thread, or four threads. The saved outputs must
 come out all the same.
 Lessons 1 and 2 look at the file of `tiny` itself, so they run with the file as it is.
@@ -43,7 +43,7 @@ models.VIT_PATH, models.VIT_SHA256 = Path({vit[0]!r}), {vit[1]!r}
 
 
 def shake(folder: Path, seed: int) -> None:
-    """Write shaken weights, and a profile of IPython that lets every kernel take them for the embedded ones."""
+    """Write shaken weights, and a profile of IPython that lets every kernel take them for the bundled ones."""
     torch.manual_seed(seed)
     tiny, vit = (shake_file(path, folder / path.name) for path in (TINY_PATH, VIT_PATH))
     profile = folder / "profile_default" / "startup"
