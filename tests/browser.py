@@ -22,6 +22,8 @@ from tests.conftest import IMAGES, ROOT
 from tests.test_lessons import LESSONS, cells
 
 CHROMIUM = os.environ["CHROMIUM"]
+OPENED = frozenset(["image/png"])  # JupyterLab shows no SVG of a notebook that it does not trust yet
+RUN = OPENED | {"image/svg+xml"}
 SECONDS = 1000  # Playwright counts in milliseconds
 JUPYTERLAB, NOTEBOOK_7 = "lab/tree", "notebooks"
 SETTINGS = {
@@ -50,7 +52,8 @@ SHOWN = """cells => cells.map(cell => ({
 def jupyter(tmp_path_factory):
     """JupyterLab on loopback, whose kernels find no other machine: its address, its token, and the folder it shows."""
     folder = tmp_path_factory.mktemp("jupyter")
-    shutil.copytree(ROOT / "notebooks", folder / "course" / "notebooks")
+    for part in ("notebooks", "images"):
+        shutil.copytree(ROOT / part, folder / "course" / part)
     start_up = folder / "ipython" / "profile_default" / "startup" / "stay_here.py"
     for path in (start_up, *(folder / name for name in SETTINGS)):
         path.parent.mkdir(parents=True)
@@ -173,12 +176,12 @@ def run_all(page: Page, copy: Path) -> list[dict]:
     return shown(page)
 
 
-def promised(path: Path) -> list[dict]:
-    """Tell what each code cell must show: its number after one run from top to bottom, and the saved images."""
+def promised(path: Path, kinds: frozenset[str] = RUN) -> list[dict]:
+    """Tell what each code cell must show: its number after one run, the first one folded, and the saved images."""
     return [
         {
-            "number": f"[{i}]:",
-            "images": sum("image/png" in output.get("data", {}) for output in cell.outputs),
+            "number": f"[{i}]:" if i > 1 else "",
+            "images": sum(bool(kinds & set(output.get("data", {}))) for output in cell.outputs),
             "broken": 0,
         }
         for i, cell in enumerate(cells(path, "code"), start=1)
@@ -188,7 +191,7 @@ def promised(path: Path) -> list[dict]:
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 def test_a_lesson_opens_unchanged_and_runs_in_jupyterlab(path, page, notebook):
     copy = notebook(path, JUPYTERLAB)
-    assert shown(page) == promised(path)
+    assert shown(page) == promised(path, OPENED)
     save(page)
     assert but_version(copy) == but_version(path)
     assert run_all(page, copy) == promised(path)
@@ -196,21 +199,19 @@ def test_a_lesson_opens_unchanged_and_runs_in_jupyterlab(path, page, notebook):
 
 
 @pytest.mark.parametrize("view", [JUPYTERLAB, NOTEBOOK_7], ids=["jupyterlab", "notebook 7"])
-def test_words_typed_in_lesson_0_become_a_row_with_the_numbers_of_the_helpers(view, page, notebook, tiny):
+def test_words_typed_in_lesson_0_redraw_the_row(view, page, notebook):
     path = LESSONS[0]
     copy = notebook(path, view)
     assert run_all(page, copy) == promised(path)
-    files = sorted(IMAGES.glob("*.png"))
-    words = "first prize"
-    scores = helpers.cosine_similarity(helpers.encode_texts(tiny[0], [words]), helpers.encode_images(*tiny, files))
-    (best, *_), (score, *_) = (ranked[0] for ranked in helpers.top_k(scores, k=6))
     cell = page.locator(".jp-CodeCell", has=page.locator(".widget-text")).first
     before = cell.locator("img").get_attribute("src")
-    cell.locator(".widget-text input").fill(words)
+    cell.locator(".widget-text input").fill("first prize")
     cell.locator(".widget-text input").press("Enter")
-    expect(cell.locator(".jp-OutputArea-output")).to_contain_text([f"{words}   {files[best].stem} {score:.2f}"])
     expect(cell.locator("img")).not_to_have_attribute("src", before)
     assert shown(page) == promised(path)
+    cell.locator(".widget-text input").fill("so " * 90)
+    cell.locator(".widget-text input").press("Enter")
+    expect(cell).to_contain_text("Expected texts of at most 77 tokens")
 
 
 def test_the_page_of_a_search_opens_from_disk(page, tiny, tmp_path):
