@@ -1,6 +1,8 @@
 """The commands: ``python -m helpers check``, ``… search FOLDER TEXT``, ``… encode MANIFEST OUT``."""
 
+import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 
 COMMANDS = {  # each a module with a function `main`, and what it does
@@ -25,4 +27,8 @@ def main(arguments: "list[str]") -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    status = main(sys.argv[1:])
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # whoever read it may be gone
+            stream.flush()
+    os._exit(status)  # Python takes a second to take PyTorch down, and at times prints what PyTorch leaks

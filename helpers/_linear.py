@@ -1,5 +1,6 @@
 """A linear layer's product, as fast as this processor allows."""
 
+from collections.abc import Callable
 from functools import cache
 from threading import Lock
 
@@ -8,6 +9,8 @@ from torch import nn
 from torch.nn import functional
 
 ROWS_THAT_PAY = 2048  # packing a weight takes as long as its packed form saves in about so many rows
+
+Product = Callable[[torch.Tensor, torch.Tensor, torch.Tensor | None], torch.Tensor]  # `Linear`, or functional.linear
 
 
 class Linear:

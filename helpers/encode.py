@@ -7,10 +7,11 @@ from typing import TypeVar
 
 import numpy as np
 import torch
+from torch.nn import functional
 from tqdm import tqdm
 
 from helpers._clip import CLIP
-from helpers._linear import Linear
+from helpers._linear import ROWS_THAT_PAY, Linear
 from helpers._validation import given, strings
 from helpers.forward import feature_size, image_features, text_features
 from helpers.images import ImageError, ImageSource, cut_strip, is_source, open_image
@@ -178,7 +179,8 @@ def encode_texts(
     tokens = tokenize(texts, model.context_length, truncate)
     lengths = tokens.argmax(dim=1) + 1  # the end token has the largest id
     device = next(model.parameters()).device
-    features, linear = np.empty((len(texts), size), dtype=np.float32), Linear()
+    features = np.empty((len(texts), size), dtype=np.float32)
+    linear = Linear() if lengths.sum() >= ROWS_THAT_PAY else functional.linear
 
     def encode(rows: list[int]) -> list[int]:
         with torch.inference_mode():

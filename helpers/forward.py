@@ -13,7 +13,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.modules.module import _has_any_global_hook
 
 from helpers._clip import CLIP, AttentionPool2d, LayerNorm, ResidualAttentionBlock, Transformer, VisionTransformer
-from helpers._linear import Linear
+from helpers._linear import Linear, Product
 from helpers._validation import shown
 
 QUICK_GELU = 1.702  # CLIP's activation is x · sigmoid(1.702 x), which is silu(1.702 x) / 1.702
@@ -62,7 +62,7 @@ def feature_size(model: CLIP) -> int:
     return model.text_projection.shape[1]
 
 
-def image_features(model: CLIP, pixels: torch.Tensor, linear: Linear | None = None) -> torch.Tensor:
+def image_features(model: CLIP, pixels: torch.Tensor, linear: Product | None = None) -> torch.Tensor:
     """Compute what ``model.encode_image`` does, faster for a ViT.
 
     Args:
@@ -84,7 +84,7 @@ def image_features(model: CLIP, pixels: torch.Tensor, linear: Linear | None = No
     return x if visual.proj is None else x @ visual.proj
 
 
-def text_features(model: CLIP, tokens: torch.Tensor, linear: Linear | None = None) -> torch.Tensor:
+def text_features(model: CLIP, tokens: torch.Tensor, linear: Product | None = None) -> torch.Tensor:
     """Compute what ``model.encode_text`` does, for tokens that may be cut after the end of the longest text.
 
     Args:
@@ -104,7 +104,7 @@ def text_features(model: CLIP, tokens: torch.Tensor, linear: Linear | None = Non
 
 
 def _apply(
-    transformer: Transformer, x: torch.Tensor, at: torch.Tensor, linear: Linear, is_causal: bool = False
+    transformer: Transformer, x: torch.Tensor, at: torch.Tensor, linear: Product, is_causal: bool = False
 ) -> torch.Tensor:
     """Apply all blocks to ``x``, ``(n, length, width)``; return the position ``at`` of each row, ``(n, width)``."""
     for i, block in enumerate(transformer.resblocks, start=1):

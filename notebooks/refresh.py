@@ -29,7 +29,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 NOTEBOOKS = Path(__file__).resolve().parent
 ROOT = NOTEBOOKS.parent
 COLAB_CELL = """\
-# @title On Colab: fetch the course (elsewhere this cell does nothing)
+# @title On Colab: fetch the course (elsewhere only look at the kernel)
+import importlib.util
 import os
 import sys
 
@@ -49,7 +50,12 @@ if "google.colab" in sys.modules:
 {near}    ]:
         print(colab.replace(".com/github.com", ".com/github"), end="/")
         print(f"blob/main/notebooks/{{lesson}}")
-sys.path.append(os.path.abspath(".."))"""
+sys.path.append(os.path.abspath(".."))
+if not importlib.util.find_spec("clip"):
+    raise RuntimeError(
+        f"Expected the kernel of the course; got {{sys.executable}}, which "
+        "has no clip. Choose another kernel, or run `make lab`."
+    )"""
 # GitHub shows no widgets: a lesson falls back on an image, which is kept
 NO_WIDGETS = "import sys; sys.modules['ipywidgets'] = None"
 UNSET = "github.com/OWNER/"

@@ -290,7 +290,7 @@ def load_another_state(model, weight):
 
 @pytest.mark.parametrize("change", [change_in_place, change_data, change_in_inference_mode, load_another_state])
 def test_a_changed_weight_is_noticed_by_the_next_call(vit, packing, change):
-    texts = ["a cat", "two dogs on a red hill"]
+    texts = ["a cat", "two dogs on a red hill"] * 200  # enough to be packed
     before = helpers.encode_texts(vit, texts)
     change(vit, vit.transformer.resblocks[0].mlp.c_fc.weight)
     found = helpers.encode_texts(vit, texts)

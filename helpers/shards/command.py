@@ -1,7 +1,6 @@
 """``python -m helpers encode MANIFEST OUT``: the images of a manifest into Parquet files."""
 
 import argparse
-import gc
 import sys
 
 from helpers._validation import printable, reason
@@ -25,8 +24,6 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         print("Stopped. The same command continues.", file=sys.stderr)
         return 130
-    finally:
-        gc.freeze()  # else Python takes a second to take PyTorch down
     good = found.rows - found.errors
     print(f"{found.rows:,} rows in {printable(options.out)}: {good:,} with features, {found.errors:,} without")
     if found.kept:
