@@ -6,9 +6,10 @@
 # make test     style, types, spelling, unit tests, and every lesson once
 # make test-all     that, and all of these:
 # make random-models    every lesson with models that know nothing
-# make portable     every lesson as another processor would compute it
+# make portable     every lesson as another processor would compute it (SEEDS="1 2" tries other shaken weights)
 # make test-browser     every lesson in JupyterLab in a real browser (CHROMIUM=… names another than chromium)
 # make test-scale   shards, Ray and LanceDB, with kills (installs both, 1 GB)
+# make fuzz     damaged indexes, shards, manifests and checkpoints (BYTES=1000000 SEED=7 goes on longer)
 #
 # make lessons  stamp the first cells and run all lessons again, keeping their outputs
 # make api      write the page of the API from the docstrings
@@ -28,7 +29,7 @@ GB := $(if $(filter cpu,$(TORCH)),2,7)
 # Two kernels at once spin for the same cores, which made a lesson seven times as slow; torch reads this when it starts.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: run lab check test test-all random-models portable test-browser test-scale lessons api address bench tiny FORCE
+.PHONY: run lab check test test-all random-models portable test-browser test-scale fuzz lessons api address bench tiny FORCE
 .NOTPARALLEL:
 
 run: $(READY)
@@ -48,10 +49,10 @@ test: $(READY)
 	$(BIN)/codespell
 	$(BIN)/python -m pytest -n 2 --dist loadscope
 
-test-all: test random-models portable test-browser test-scale
+test-all: test random-models portable test-browser test-scale fuzz
 
 random-models: $(READY)
-	$(BIN)/python -m pytest tests/any_model.py
+	$(BIN)/python -m pytest -n 2 tests/any_model.py
 
 portable: $(READY)
 	$(BIN)/python tests/portable.py $(SEEDS)
@@ -64,6 +65,9 @@ test-browser: $(READY)
 test-scale: $(READY)
 	@$(FITS) ray lance >/dev/null || $(UV) --quiet --editable '.[ray,lance]'
 	$(BIN)/python -m pytest tests/scale notebooks/21-encode-millions.ipynb notebooks/22-search-millions.ipynb
+
+fuzz: $(READY)
+	$(BIN)/python -m tests.fuzz $(or $(BYTES),200000) $(SEED)
 
 lessons: $(READY)
 	$(BIN)/python notebooks/refresh.py

@@ -29,7 +29,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 NOTEBOOKS = Path(__file__).resolve().parent
 ROOT = NOTEBOOKS.parent
 COLAB_CELL = """\
-# @title On Colab: fetch the course (elsewhere only look at the kernel)
+# @title On Colab: fetch the course (elsewhere, this only checks the kernel)
 import importlib.util
 import os
 import sys

@@ -4,8 +4,8 @@
 
 Other processors and other versions of torch round otherwise; that moves a feature by about a millionth. Here it is done
 on purpose, and harder: the weights of the bundled models are shaken, each multiplied by 1 + 1e-4 times a normal
-number, while torch uses the instructions of an old processor and one thread, or four threads. The saved outputs must
-come out all the same.
+number, while torch uses the instructions of an old processor and one thread (seed 0, and all even ones), or four
+threads (odd ones). The saved outputs must come out all the same.
 Lessons 1 and 2 look at the file of `tiny` itself, so they run with the file as it is.
 """
 
@@ -30,7 +30,7 @@ OLD_PROCESSOR = {
 }
 FOUR_THREADS = {"OMP_NUM_THREADS": "4"}
 OWN_FILE = ("01-", "02-")  # these lessons look at the file of `tiny` itself
-SEEDS = (0, 1)
+SEEDS = (0,)
 SHAKE = 1e-4
 START_UP = """\
 from pathlib import Path
@@ -65,13 +65,13 @@ def compare(lessons: list[Path], environment: dict[str, str]) -> bool:
 
 
 def main(seeds: list[int]) -> int:
-    """Run all lessons once for each seed, on the old processor and with four threads in turn."""
+    """Run all lessons once for each seed: an even one on the old processor, an odd one with four threads."""
     lessons = sorted(NOTEBOOKS.glob("*.ipynb"))
     plain = [lesson for lesson in lessons if lesson.name.startswith(OWN_FILE)]
     shaken = [lesson for lesson in lessons if lesson not in plain]
     same = True
-    for i, seed in enumerate(seeds):
-        machine = (OLD_PROCESSOR, FOUR_THREADS)[i % 2]
+    for seed in seeds:
+        machine = (OLD_PROCESSOR, FOUR_THREADS)[seed % 2]
         print(f"seed {seed}, {machine}", flush=True)
         with tempfile.TemporaryDirectory() as folder:
             shake(Path(folder), seed)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from example import main
 from tests.conftest import IMAGES, ROOT
 
 
@@ -66,12 +67,14 @@ def test_own_images_texts_and_output(tmp_path):
         (["\x1b[31m.png"], "Cannot read \\x1b[31m.png"),
     ],
 )
-def test_bad_input_gives_one_line_and_status_2(arguments, message, tmp_path):
-    result = example(*arguments, folder=tmp_path)
-    assert result.returncode == 2
-    assert result.stdout == ""
-    assert message in result.stderr
-    assert result.stderr.count("\n") == 1
+def test_bad_input_gives_one_line_and_status_2(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["example.py", *arguments])
+    assert main() == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert message in said.err
+    assert said.err.count("\n") == 1
 
 
 def test_outside_the_environment_one_line_names_the_one_that_is_ready(tmp_path):

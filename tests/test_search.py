@@ -520,13 +520,13 @@ def committed(place):
     return 0
 
 
-def test_killed_five_times_and_resumed_the_index_is_the_same_to_the_bit(tmp_path, tiny, processes):
-    folder = noise(tmp_path / "images", 150)
+def test_killed_three_times_and_resumed_the_index_is_the_same_to_the_bit(tmp_path, tiny, processes):
+    folder = noise(tmp_path / "images", 100)
     (folder / "0070.png").write_bytes(b"no image")
     (folder / "0099.png").write_bytes((folder / "0003.png").read_bytes())
     generator = random.Random(0)
     killed = []
-    for batches in (0, 4, 8, 12, 16):
+    for batches in (0, 4, 8):
         process = processes.Process(target=update, args=(folder, tmp_path / "killed", 6))
         process.start()
         while process.is_alive() and (before := committed(tmp_path / "killed") if batches else 0) < batches:
@@ -536,7 +536,7 @@ def test_killed_five_times_and_resumed_the_index_is_the_same_to_the_bit(tmp_path
         process.join()
         assert committed(tmp_path / "killed") >= before  # what was saved is safe
         killed.append(process.exitcode < 0)
-    assert sum(killed) >= 3
+    assert sum(killed) >= 2
     for place in ("killed", "whole"):
         process = processes.Process(target=update, args=(folder, tmp_path / place, 6))
         process.start()
@@ -545,7 +545,7 @@ def test_killed_five_times_and_resumed_the_index_is_the_same_to_the_bit(tmp_path
     resumed, whole = (helpers.FolderIndex(folder, *tiny, tmp_path / place) for place in ("killed", "whole"))
     assert resumed.paths == whole.paths
     assert resumed.errors == whole.errors
-    assert whole.features.shape == (149, 384)
+    assert whole.features.shape == (99, 384)
     assert np.array_equal(resumed.features, whole.features)
 
 
