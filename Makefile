@@ -1,6 +1,6 @@
 # make run      compare two images with four texts (installs into .venv first; no network after that)
 #               TORCH=cpu takes the CPU build of PyTorch, 2 GB instead of 7; PYTHON=python3.12 another Python
-# make lab      open the lessons in JupyterLab
+# make lab      open the lessons in JupyterLab, as a working copy in learning/
 # make check    say whether this machine can run the course, and how to fix it where it can't
 #
 # make test     style, types, spelling, unit tests, and every lesson once
@@ -36,8 +36,7 @@ run: $(READY)
 	$(BIN)/python example.py
 
 lab: $(READY)
-	$(BIN)/python -m jupyter lab $$(test "$$(id -u)" != 0 || echo --allow-root) --notebook-dir=. \
-		--LabApp.news_url=None --LabApp.default_url=/lab/tree/notebooks/00-first-five-minutes.ipynb
+	$(BIN)/python notebooks/lab.py
 
 check:
 	@if test -x $(BIN)/python; then $(BIN)/python helpers/course/doctor.py; else $(PYTHON) helpers/course/doctor.py; fi

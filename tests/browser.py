@@ -1,8 +1,8 @@
 """Every lesson in a real browser, as a learner sees it: ``make test-browser``.
 
-A plain ``pytest`` does not collect this file, for it needs Chromium. The lessons run in a JupyterLab on a temporary
-copy of them. Its settings are a new user's but for two: every cell stands in the page at once, so that none that is
-off the screen escapes, and nobody asks about news.
+A plain ``pytest`` does not collect this file, for it needs Chromium. The lessons run in JupyterLab as `make lab` opens
+it, in a temporary copy of the course. Its settings are a new user's but for two: every cell stands in the page at once,
+so that none that is off the screen escapes, and nobody asks about news.
 """
 
 import json
@@ -69,7 +69,7 @@ def jupyter(tmp_path_factory):
         "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"),
         "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
     }
-    command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1"]
+    command = [sys.executable, "notebooks/lab.py", "--no-browser", "--ServerApp.ip=127.0.0.1"]
     command += ["--ServerApp.port=0"]  # any free one: two servers that start together both found 8888 free
     with (folder / "log").open("w") as log:
         server = subprocess.Popen(command, cwd=folder / "course", env=environment, stdout=log, stderr=subprocess.STDOUT)
@@ -79,6 +79,8 @@ def jupyter(tmp_path_factory):
     finally:
         server.terminate()
         server.wait()
+    for lesson in LESSONS:  # learning leaves the course as it was
+        assert (folder / "course" / "notebooks" / lesson.name).read_bytes() == lesson.read_bytes()
 
 
 def wait_for_server(server: subprocess.Popen, folder: Path) -> dict:
@@ -123,8 +125,8 @@ def notebook(page, jupyter):
 
     def open_lesson(path: Path, view: str) -> Path:
         """Open a fresh copy, and wait till all of it stands there and its kernel is ready."""
-        copy = shutil.copy(path, folder / "notebooks" / path.name)
-        page.goto(f"{url}{view}/notebooks/{path.name}?reset&token={token}")
+        copy = shutil.copy(path, folder / "learning" / path.name)
+        page.goto(f"{url}{view}/learning/{path.name}?reset&token={token}")
         ready = page.locator("#jp-main-statusbar", has_text="Idle").or_(page.locator(".jp-NotebookKernelStatus-fade"))
         expect(ready).to_be_attached(timeout=60 * SECONDS)
         expect(page.locator(".jp-CodeCell")).to_have_count(len(cells(path, "code")))
