@@ -19,6 +19,7 @@ from transformers import CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPToken
 import helpers
 from benchmarks.peers import build_open_clip, build_transformers
 from helpers._clip import CLIP, tokenizer
+from helpers._linear import Linear
 from helpers.forward import image_features
 from helpers.threads import in_threads
 
@@ -169,9 +170,11 @@ def list_ours(weights: Path, model: CLIP, preprocess: Callable) -> list[Contende
     half, _ = helpers.load(weights, "cpu", precision="bfloat16")
 
     def encode_pixels(model: CLIP, pixels: torch.Tensor) -> np.ndarray:
+        linear = Linear()  # shared, as encode_images shares one
+
         def encode(piece: torch.Tensor) -> torch.Tensor:
             with torch.inference_mode():
-                return image_features(model, piece)
+                return image_features(model, piece, linear)
 
         return torch.cat(list(in_threads(encode, pixels.split(BATCH)))).float().numpy()
 
