@@ -237,13 +237,20 @@ def is_progress_bar(output: nbformat.NotebookNode) -> bool:
 
 
 def stamp_readme() -> None:
-    """Bring the minutes in README's table of lessons up to date."""
+    """Bring the minutes of each part in README up to date."""
     readme = ROOT / "README.md"
+    counted = {
+        path.name: minutes(nbformat.read(path, as_version=4))
+        for path in lessons()
+    }
+
+    def with_sum(row: re.Match) -> str:
+        names = re.findall(r"\]\(notebooks/([^)]+)\)", row[1])
+        return f"{row[1]}{sum(counted[name] for name in names)}{row[2]}"
+
     text = readme.read_text(encoding="utf-8")
-    for path in lessons():
-        counted = minutes(nbformat.read(path, as_version=4))
-        row = rf"^(\| {int(path.name[:2])} \|.*\| )\d+( \|)$"
-        text = re.sub(row, rf"\g<1>{counted}\g<2>", text, flags=re.M)
+    row = r"^(\| .*\]\(notebooks/.*\| )\d+( \|)$"
+    text = re.sub(row, with_sum, text, flags=re.M)
     readme.write_text(text, encoding="utf-8", newline="\n")
 
 
