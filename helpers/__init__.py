@@ -80,7 +80,8 @@ def __getattr__(name: str) -> Any:
         value = getattr(import_module(f"helpers.{_HOME[name]}"), name)
     except Exception as error:  # what a broken installation raises is of many kinds
         raise ImportError(
-            f"{type(error).__name__}: {error}. Run `python -m helpers check`: it names what is wrong and how to fix it."
+            f"{type(error).__name__}: {str(error).removesuffix('.')}. "
+            "Run `python -m helpers check`, which names the fault and the fix."
         ) from error
     globals()[name] = value
     return value

@@ -6,9 +6,9 @@ from contextlib import suppress
 from importlib import import_module
 
 COMMANDS = {  # each a module with a function `main`, and what it does
-    "check": ("course.doctor", "whether this machine can run the course, and how to fix it where it can't"),
-    "search": ("index.command", "the images of a folder by text, by image, or by both"),
-    "encode": ("shards.command", "the images of a manifest into Parquet files"),
+    "check": ("course.doctor", "check whether this machine can run the course, and print the fix if it cannot"),
+    "search": ("index.command", "search the images of a folder by text, by image, or by both"),
+    "encode": ("shards.command", "encode the images of a manifest into Parquet files"),
 }
 
 
@@ -21,7 +21,8 @@ def main(arguments: "list[str]") -> int:
     try:
         command = import_module(f"helpers.{COMMANDS[arguments[0]][0]}")
     except Exception as error:  # what a broken installation raises is of many kinds
-        print(f"{type(error).__name__}: {error}. Run `python -m helpers check`.", file=sys.stderr)
+        cause = str(error).removesuffix(".")
+        print(f"{type(error).__name__}: {cause}. Run `python -m helpers check`.", file=sys.stderr)
         return 2
     return command.main(arguments[1:])
 

@@ -59,7 +59,7 @@ def read_state_dict(content: bytes) -> dict[str, torch.Tensor]:
     if not content:
         raise ValueError("it is empty")
     if not content.startswith(b"PK"):
-        raise ValueError("it is not a zip archive, as torch.save writes since PyTorch 1.6")
+        raise ValueError("it is not a zip archive, which torch.save has written since PyTorch 1.6")
     if content.count(b"PK\x01\x02") > MOST_ENTRIES:  # before zipfile makes an object of each
         raise ValueError(f"it has more than {MOST_ENTRIES:,} entries")
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -67,15 +67,15 @@ def read_state_dict(content: bytes) -> dict[str, torch.Tensor]:
         names = archive.namelist()
         root = next((name.split("/")[0] for name in names if re.fullmatch("[^/]*/data.pkl", name)), None)
         if root is None:
-            raise ValueError("it holds no data.pkl, as torch.save writes it")
+            raise ValueError("it has no data.pkl, which torch.save writes")
         if f"{root}/byteorder" in names and archive.read(f"{root}/byteorder").decode() != sys.byteorder:
-            raise ValueError(f"its numbers are not {sys.byteorder}-endian, as this processor's are")
+            raise ValueError(f"its values are not {sys.byteorder}-endian, as this processor requires")
         read = _Unpickler(archive, root).load()
         tensors = _tensors(archive, root, read) if f"{root}/constants.pkl" in names else _state_dict(read)
     if len(tensors) > MOST_TENSORS:
         raise ValueError(f"it has more than {MOST_TENSORS:,} tensors")
     if sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()) > len(content):
-        raise ValueError("its tensors are larger than the file, because they share their numbers")
+        raise ValueError("its tensors are larger than the file, because they share storage")
     return tensors
 
 
@@ -133,7 +133,7 @@ class _Unpickler(pickle.Unpickler):
         self._storages: dict[str, torch.Tensor] = {}
 
     def find_class(self, module: str, name: str) -> Any:
-        """Give the stand-in for a name; nothing is ever imported."""
+        """Return the stand-in for a name; nothing is ever imported."""
         origin = f"{module}.{name}"
         if origin == "torch._utils._rebuild_tensor_v2":
             return lambda *arguments: _tensor(*arguments)  # a new one each time, for a pickle may write to it
@@ -149,7 +149,7 @@ class _Unpickler(pickle.Unpickler):
         """Read the flat numbers that a tensor is a view of. The zip's checksum of them is compared on the way."""
         _, kind, key, *_ = reference
         if kind.origin not in DTYPES:
-            raise ValueError(f"it holds numbers of kind {shown(kind.origin)}")
+            raise ValueError(f"it holds values of an unsupported type, {shown(kind.origin)}")
         if key not in self._storages:
             content, dtype = self._archive.read(f"{self._root}/data/{key}"), DTYPES[kind.origin]
             flat = torch.frombuffer(bytearray(content), dtype=dtype) if content else torch.empty(0, dtype=dtype)
@@ -172,17 +172,17 @@ def _refuse_odd_pickle(data: bytes) -> None:
     """Look at a pickle's steps before they are done: a single one can ask for gigabytes."""
     for step, (opcode, argument, _) in enumerate(pickletools.genops(data)):
         if step > MOST_STEPS:
-            raise ValueError(f"its pickle has more than {MOST_STEPS:,} steps")
+            raise ValueError(f"its pickle has more than {MOST_STEPS:,} instructions")
         most = MOST_STEPS if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") else sys.maxsize
         if isinstance(argument, int) and abs(argument) > most:
-            raise ValueError(f"its pickle has a step {opcode.name} {shown(argument)}")
+            raise ValueError(f"its pickle has an instruction {opcode.name} {shown(argument)}")
 
 
 def _tensor(
     flat: torch.Tensor, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: object
 ) -> torch.Tensor:
     if math.prod(size) > len(flat):
-        raise ValueError(f"a tensor of {shown(size)} is larger than its {len(flat):,} numbers in the file")
+        raise ValueError(f"a tensor of shape {shown(size)} needs more than the {len(flat):,} values in the file")
     return flat.as_strided(size, stride, offset)
 
 
@@ -218,7 +218,7 @@ def _tensors(archive: zipfile.ZipFile, root: str, module: Any) -> dict[str, torc
         declared = sources[file].get(kind)
         for name, value in part.state.items():
             if len(prefix) + len(name) > LONGEST_NAME:
-                raise ValueError(f"it has a name of more than {LONGEST_NAME} letters")
+                raise ValueError(f"it has a name of more than {LONGEST_NAME} characters")
             if isinstance(value, _Part):
                 waiting.append((f"{prefix}{name}.", value))
             elif isinstance(value, torch.Tensor) and (declared is None or name in declared):

@@ -1,11 +1,11 @@
-"""The one door to OpenAI's `clip`: all names of it that are not its public API pass here."""
+"""The only module that imports names from OpenAI's `clip` that are not its public API."""
 
 import clip
 
 if not hasattr(clip, "tokenize"):
     raise ImportError(
-        "Expected OpenAI's CLIP; the installed package 'clip' is another project, PyPI's. "
-        "Run `pip uninstall clip`, then install the one that README.md names."
+        "Expected OpenAI's CLIP; got PyPI's package 'clip', which is another project. "
+        "Run `pip uninstall clip`, then `pip install clip-anytorch`."
     )
 
 from clip.clip import _MODELS as OFFICIAL_URLS

@@ -1,4 +1,4 @@
-"""Official files: read from this machine, or downloaded by pooch, and never believed without their checksum."""
+"""Official files: read from this machine or downloaded by pooch, and never used without checking their SHA-256."""
 
 import hashlib
 import time
@@ -40,13 +40,13 @@ def official_file(name: str, mib: int, download_root: str | PathLike | None) -> 
         content = path.read_bytes()
         if hashlib.sha256(content).hexdigest() == sha256:
             return path, content
-        warnings.warn(f"{printable(path)} is damaged, and is downloaded again.", stacklevel=4)
+        warnings.warn(f"{printable(path)} is damaged and will be downloaded again.", stacklevel=4)
     try:
         _download(url, path, sha256, mib)
     except (OSError, ValueError) as error:
         raise ConnectionError(
-            f"Cannot download {name!r} ({mib} MiB): {_cause(error)}. Download {url} elsewhere and put it into "
-            f"{printable(folder)}, or use load('tiny'), which needs no network."
+            f"Cannot download {name!r} ({mib} MiB): {_cause(error)}. Download {url} on another machine and put it "
+            f"into {printable(folder)}, or use load('tiny'), which needs no network."
         ) from error
     return path, path.read_bytes()
 
@@ -92,9 +92,9 @@ class _Progress(tqdm):
         self.came += n or 0
         seconds = time.monotonic() - self.since
         if self.came > self.most:
-            raise ValueError("the server sends more than the file has")
+            raise ValueError("the server sent more bytes than the file has")
         if seconds > AFTER_SECONDS and self.came < SLOWEST * seconds:
-            raise TimeoutError(f"only {self.came:,.0f} bytes came in {seconds:.0f} seconds")
+            raise TimeoutError(f"only {self.came:,.0f} bytes arrived in {seconds:.0f} seconds")
         return super().update(n)
 
     def reset(self, total: float | None = None) -> None:
@@ -103,7 +103,7 @@ class _Progress(tqdm):
 
 
 def _cause(error: BaseException) -> str:
-    """Say what went wrong at first: what requests says is a chain of its own classes."""
+    """Return the original cause: what requests reports is a chain of its own classes."""
     while inner := error.__cause__ or error.__context__:
         error = inner
     return reason(error).removesuffix(".")

@@ -1,4 +1,4 @@
-"""Look at files: whether one is the same as before, and what its content is."""
+"""Inspect files: whether one is the same as before, and the hash of its content."""
 
 import hashlib
 import stat
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Stamp(NamedTuple):
-    """What tells whether a file is the same as before without opening it: bytes, times in ns, and its inode."""
+    """What identifies a file's state without opening it: size in bytes, times in ns, and inode."""
 
     size: int
     mtime: int

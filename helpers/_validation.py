@@ -1,4 +1,4 @@
-"""Refuse bad input in one line that names it, and that any terminal can show."""
+"""Refuse bad input with a one-line message that names it and that any terminal can show."""
 
 import math
 import reprlib
@@ -16,7 +16,7 @@ _JOINERS = "\u200c\u200d"  # inside emoji and Arabic words; without them a name 
 
 
 def printable(text: object) -> str:
-    """Make text one line: what moves a cursor, colours, hides or can't be encoded is written as ``\\x1b``.
+    """Make text one line: characters that move the cursor, colour, hide, or cannot be encoded are escaped as ``\\x1b``.
 
     A backslash stays single, because doubling it would spoil every path of Windows. So a newline in a name looks like
     a backslash and an n.
@@ -41,7 +41,7 @@ def _cut(text: str, most: int) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """Return in one short line what an error of another library says; its type, if it says nothing."""
+    """Return the message of another library's error in one short line, or its type if it has none."""
     text = " ".join((getattr(error, "strerror", None) or str(error)).split()) or type(error).__name__
     return _cut(text, 300)
 
@@ -86,11 +86,11 @@ def strings(name: str, values: object) -> list[str]:
 
 
 def numbers(name: str, values: object, most_dimensions: int = 2) -> np.ndarray:
-    """Make an array of what must be numbers, finite or not."""
+    """Return an array of numbers, finite or not."""
     try:
         array = np.asarray(values)
     except Exception as error:  # of many kinds: a tensor on another device, rows of different lengths
-        raise TypeError(f"Expected {name} to be an array; NumPy cannot make one of it: {reason(error)}") from error
+        raise TypeError(f"Expected {name} to be an array; NumPy cannot convert it: {reason(error)}") from error
     if array.dtype.kind not in "fiub":
         raise TypeError(f"Expected {name} to hold real numbers; got an array of {array.dtype}.")
     if not 1 <= array.ndim <= most_dimensions:
@@ -99,7 +99,7 @@ def numbers(name: str, values: object, most_dimensions: int = 2) -> np.ndarray:
 
 
 def finite(name: str, values: object) -> np.ndarray:
-    """Make an array of what must be finite numbers."""
+    """Return an array of finite numbers."""
     array = numbers(name, values)
     bad = np.argwhere(~np.isfinite(array))
     if len(bad):

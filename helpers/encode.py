@@ -1,4 +1,4 @@
-"""Turn images and texts into features, in batches."""
+"""Encode images and texts as features, in batches."""
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sized
@@ -32,32 +32,32 @@ def encode_images(
 ) -> np.ndarray:
     """Encode images with the image encoder.
 
-    Images are opened, preprocessed and encoded a batch at a time, so the memory needed does not grow
-    with their number. An image that can't be read does not end the work: its row is NaN, and one
-    warning at the end counts these and lists the first ten. On a CPU all threads of torch take part, so call it
-    from one thread at a time.
+    Images are opened, preprocessed and encoded one batch at a time, so memory does not grow with their number.
+    An image that cannot be read does not stop the run: its row is NaN, and one warning at the end gives the number of
+    such images and lists the first ten. On a CPU the work is shared among all of torch's threads, so call it from one
+    thread at a time.
 
     Args:
         model: from `load` or `clip.load`.
         preprocess: the transform that came with it.
-        images: paths, PIL images or open files, any iterable; a single one counts as a list of one.
-        batch_size: images in memory for each forward pass; on a CPU its threads share them out.
-        progress: show a bar when the work takes longer than two seconds.
-        fast_decode: decode large JPEG files at a half, a quarter or an eighth of their size, as long as three
-            times the model's resolution is left: with 12 megapixels, in a quarter of
-            the time. An image of more than 40 megapixels in any format is averaged down to that size. The embedding of
-            a photo moves by less than a cosine of 0.001, its grain included. What is nearly flat
-            once it is small moves further. Measured with `tiny`: pages of fine print and noise on plain grey by 0.01,
-            interlaced video by 0.02. Of stripes a few pixels wide only rounding is left, so their embedding may move
-            anywhere. Pass ``fast_decode=False`` for such images: that is CLIP's own way.
+        images: any iterable of paths, PIL images or open files; a single one counts as a list of one.
+        batch_size: images per forward pass; on a CPU the threads share each batch.
+        progress: show a progress bar if the work takes longer than two seconds.
+        fast_decode: decode large JPEG files at a half, a quarter or an eighth of their size, but no smaller than three
+            times the model's resolution. A file of 12 megapixels then takes a quarter of the time. An image of more
+            than 40 megapixels in any format is averaged down to about that size. The embedding of a photo, grain
+            included, moves by a cosine distance of less than 0.001. Images that become nearly flat when they are small
+            move further: with `tiny`, pages of fine print and noise on plain grey by 0.01, and interlaced video by
+            0.02. Stripes a few pixels wide vanish but for rounding, so their embedding may change completely. Pass
+            ``fast_decode=False`` for such images; this is what CLIP itself does.
 
     Returns:
         ``(n, d)`` float32, not normalized, in the order given.
 
     Raises:
         ImageError: none of the images can be read.
-        TypeError: an argument has another type, or the model cannot run as it is.
-        ValueError: ``batch_size`` is less than 1, `preprocess` is another model's, or the model is in training mode.
+        TypeError: an argument has the wrong type, or the model cannot run as it is.
+        ValueError: ``batch_size`` is less than 1, `preprocess` is for another model, or the model is in training mode.
     """
     size = feature_size(model)
     if is_source(images):
@@ -87,11 +87,11 @@ def encode_batches(
     labelled: Iterable[list[tuple[Label, ImageSource]]],
     fast_decode: bool = True,
 ) -> Iterator[list[tuple[Label, np.ndarray | ImageError]]]:
-    """Encode each image, or return the error that tells why it has no features.
+    """Encode each image, or return the error that explains why it has no features.
 
-    A list, a folder and a shard all come this way. Each thread takes a share of a batch from the
-    file to the features, so that one decodes while another multiplies. On a GPU the threads decode and
-    preprocess, and the whole batch is encoded while they continue with the next.
+    Lists, folders and shards are all encoded by this function. Each thread takes a part of a batch from the files to
+    the features, so that one thread decodes while another multiplies. With a GPU, the threads decode and preprocess,
+    and the whole batch is encoded while they continue with the next.
 
     Args:
         model, preprocess, fast_decode: as in `encode_images`.
@@ -128,7 +128,7 @@ def pixels_or_errors(
     resolution = getattr(getattr(model, "visual", None), "input_resolution", None)
     min_side = 3 * resolution if fast_decode and resolution else None
     if not callable(preprocess):
-        raise TypeError(f"Expected preprocess to be a function; got {given(preprocess)}. Pass the one from load.")
+        raise TypeError(f"Expected preprocess to be a function; got {given(preprocess)}. Pass the one from load().")
 
     def read(source: ImageSource) -> torch.Tensor | ImageError:
         try:
@@ -156,23 +156,22 @@ def encode_texts(
 ) -> np.ndarray:
     """Encode texts with the text encoder.
 
-    Texts of similar length are encoded together, and no further than the longest of them reaches.
+    Texts of similar length are encoded together, without the padding after the longest of them.
 
     Args:
         model: from `load` or `clip.load`.
         texts: any iterable of strings; a single string counts as a list of one.
-        batch_size: texts for each forward pass; on a CPU its threads share them out.
+        batch_size: texts per forward pass; on a CPU the threads share each batch.
         truncate: cut texts that are too long for the model (77 tokens) instead of refusing them.
-        progress: show a bar when the work takes longer than two seconds.
+        progress: show a progress bar if the work takes longer than two seconds.
 
     Returns:
         ``(n, d)`` float32, not normalized, in the order given.
 
     Raises:
-        TypeError: one of the texts is not a string, another argument has another type, or the model cannot run as it
-            is.
-        ValueError: a text is too long, and the message shows where it would be cut; or it continues after CLIP's end
-            token; ``batch_size`` is less than 1; or the model is in training mode.
+        TypeError: a text is not a string, another argument has the wrong type, or the model cannot run as it is.
+        ValueError: a text is too long (the message shows where it would be cut) or continues after CLIP's end token,
+            ``batch_size`` is less than 1, or the model is in training mode.
     """
     size = feature_size(model)
     texts = strings("text", texts)
@@ -198,13 +197,13 @@ def encode_texts(
 
 
 def progress_bar(items: Iterable, unit: str, shown: bool) -> tqdm:
-    """Make a bar that appears when the work takes longer than two seconds."""
+    """Return a progress bar that appears if the work takes longer than two seconds."""
     total = len(items) if isinstance(items, Sized) else None
     return tqdm(total=total, desc=unit, delay=SECONDS_BEFORE_BAR, disable=not shown)
 
 
 def _report(unreadable: list[str], total: int) -> None:
-    """Warn of the images that have no features; raise if none has."""
+    """Warn about images without features; raise an error if none has any."""
     listed = "; ".join(unreadable[:10]) + ("; …" if len(unreadable) > 10 else "")
     if len(unreadable) == total:
         raise ImageError(f"any of the {total} images", listed)

@@ -1,7 +1,8 @@
-"""What features depend on, so that those of two models, or of two ways of opening an image, never mix.
+"""What features depend on, so that features of two models, or of two ways to open an image, never mix.
 
-A model is known by its weights, and by what it does with one image and one text: hooks, adapters, quantization and
-masks leave the weights alone. What it does is compared with a tolerance, because processors round differently.
+A model is identified by its weights, and by the embeddings of one image and one text, because hooks, adapters,
+quantization and masks do not change the weights. The embeddings are compared with a tolerance, because processors
+round differently.
 """
 
 import hashlib
@@ -51,10 +52,11 @@ def fingerprint(model: CLIP, preprocess: Callable, fast_decode: bool = True) -> 
 
 
 def same_maker(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
-    """Compare two fingerprints: True if features of the one may stand beside features of the other.
+    """Compare two fingerprints: True if features of one may be used together with features of the other.
 
     Args:
-        first, second: from `fingerprint`, be it on another processor, through JSON or not. Further keys are ignored.
+        first, second: from `fingerprint`, possibly on different processors, or read from JSON. Other keys
+            are ignored.
     """
     return all(first.get(key) == second.get(key) for key in EXACT) and all(
         _cosine(first.get(key), second.get(key)) > 1 - TOLERANCE for key in PROBES
@@ -64,7 +66,7 @@ def same_maker(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
 def weights_sha256(model: CLIP) -> str:
     """Hash the state dict: names, kinds, shapes and bytes of its tensors, as they are now.
 
-    Nothing is remembered from call to call, because torch does not tell of every change (``.data``, inference mode).
+    Nothing is remembered from call to call, because torch does not report every change (``.data``, inference mode).
     It takes about a second for 1.5 GB.
     """
     digest = hashlib.sha256()

@@ -1,8 +1,8 @@
-"""The model's forward pass, without the work that no embedding depends on.
+"""The model's forward pass, without computations that no embedding depends on.
 
-An embedding is read at one position: an image's at the class token, a text's at its end token. So the last block goes
-on with that position alone. And a text's tokens look back, never ahead: what pads it after its end can be left out.
-A model that is not clip's own in every part, or that carries a hook, LoRA or another mask, gets the plain call.
+An embedding is read at one position: at the class token of an image, or at the end token of a text. The last block
+therefore computes only that position. The tokens of a text attend only to earlier ones, so the padding after its end
+can be left out. A model with a part that is not clip's own, or with a hook, LoRA or another mask, gets the plain call.
 """
 
 import torch
@@ -35,7 +35,7 @@ def refuse_no_clip(model: object) -> None:
     """
     if not (isinstance(model, nn.Module) and isinstance(getattr(model, "text_projection", None), torch.Tensor)):
         raise TypeError(
-            f"Expected a CLIP model; got {shown(model)}. Give the model alone: model, preprocess = load(…)."
+            f"Expected a CLIP model; got {shown(model)}. Pass the model alone: model, preprocess = load(…)."
         )
 
 
@@ -49,14 +49,12 @@ def feature_size(model: CLIP) -> int:
     """
     refuse_no_clip(model)
     if model.text_projection.is_meta:
-        raise ValueError("Expected a model with weights; got one on the device 'meta'. Load it anew.")
+        raise ValueError("Expected a model with weights; got one on the device 'meta'. Load it again.")
     for name, part in model.named_modules():
         if part.training and isinstance(part, (_BatchNorm, _DropoutNd)):
             raise ValueError(f"Expected a model in eval mode; got {name} in training mode. Call model.eval().")
         if isinstance(part, LayerNorm) and part.weight.dtype != torch.float32:
-            raise ValueError(
-                f"Expected {name} in float32, as clip has it; got {part.weight.dtype}. Call model.float()."
-            )
+            raise ValueError(f"Expected {name} in float32, as in clip; got {part.weight.dtype}. Call model.float().")
         if isinstance(part, AttentionPool2d) and not isinstance(part.q_proj.weight, torch.Tensor):
             raise TypeError(f"Expected tensors in {name}; got quantized layers. Quantize model.transformer alone.")
     return model.text_projection.shape[1]

@@ -1,4 +1,4 @@
-"""Open any image safely: one way in, RGB and upright out, one kind of error."""
+"""Open any image safely: always RGB and upright, with one kind of error."""
 
 import contextlib
 import functools
@@ -50,8 +50,8 @@ class ImageError(ValueError):
     """An image that cannot be read, or something that is not an image.
 
     Attributes:
-        source: its name: a path, or words such as "the 3×4 image".
-        reason: why it cannot be read, in one line.
+        source: name of the image: a path, or words such as "the 3×4 image".
+        reason: why the image cannot be read, in one line.
     """
 
     def __init__(self, source: object, reason: str) -> None:
@@ -73,26 +73,26 @@ def is_source(value: object) -> bool:
 
 
 def open_image(source: ImageSource, min_side: int | None = None) -> Image.Image:
-    """Open an image the way a person would see it.
+    """Open an image as a person would see it.
 
-    Files are opened in one of `FORMATS`, whatever their suffix. For another format, open the file with Pillow and pass
-    the PIL image. A file that ends too early is refused, even if it lacks only its end marker, because nobody can tell
-    what else is missing. So is one of more than twice ``PIL.Image.MAX_IMAGE_PIXELS`` (179 megapixels unless you raise
-    it).
+    A file is opened if its content is in one of `FORMATS`, whatever its suffix. For another format, open the file with
+    Pillow and pass the PIL image. A truncated file is refused, even if only its end marker is missing, because nobody
+    can tell what else is. An image of more than twice ``PIL.Image.MAX_IMAGE_PIXELS`` (179 megapixels unless you raise
+    it) is refused as well.
 
     Args:
         source: a path, an open binary file, or a PIL image (which is left as it is).
-        min_side: how many pixels of its shorter side are needed. A JPEG file of more than a megapixel is then decoded
-            at the smallest of 1/1, 1/2, 1/4 and 1/8 of its size that keeps them, because the decoder skips fine
-            detail. Any image of more than 40 megapixels is averaged down to hardly more than them, band by band, so
-            that it takes little more memory than its decoder does.
+        min_side: number of pixels needed along the shorter side. A JPEG file of more than a megapixel is then decoded
+            at the smallest of 1/1, 1/2, 1/4 and 1/8 of its size that keeps as many, which is faster because the
+            decoder skips fine detail. Any image of more than 40 megapixels is averaged down to hardly more than
+            ``min_side``, band by band, so that it takes little more memory than its decoder does.
 
     Returns:
-        A PIL image in mode RGB, turned upright (EXIF orientation), transparent parts laid over white.
-        Grey, palette, CMYK and 16-bit images become 8-bit RGB; of an animation, the first frame.
+        A PIL image in mode RGB, upright according to its EXIF orientation, with transparent parts over white.
+        Grey, palette, CMYK and 16-bit images become 8-bit RGB. An animation yields its first frame.
 
     Raises:
-        ImageError: there is no such file, or it is not an image, or it is damaged, whatever its decoder raises.
+        ImageError: the file does not exist, is not an image, or is damaged, whatever its decoder raises.
         TypeError, ValueError: ``min_side`` is not an integer of at least 1.
     """
     if min_side is not None:
@@ -215,7 +215,7 @@ def _to_8_bit(image: Image.Image, peak: float | None) -> Image.Image:
     """Scale a deep grey image to 0–255. Its mode tells its range or, failing that, the peak of the whole image."""
     values: np.ndarray = np.array(image, dtype=np.float32)
     if without := int((~np.isfinite(values)).sum()):
-        raise ValueError(f"{without} of its pixels are not finite numbers")
+        raise ValueError(f"{without} of its pixel values are not finite")
     clear = image.info.get("transparency") if image.mode == "I;16" else None  # the grey that a PNG calls transparent
     transparent = None if clear is None else values == clear
     if peak is None or peak > 255:

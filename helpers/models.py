@@ -1,4 +1,4 @@
-"""Which models exist, and how to load one."""
+"""List the models, and load one."""
 
 import difflib
 import hashlib
@@ -26,21 +26,21 @@ INTEGERS = ("num_batches_tracked", "input_resolution", "context_length", "vocab_
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What is known of a model before it is loaded.
+    """What is known about a model before it is loaded.
 
     Attributes:
-        name: what `load` takes.
+        name: the name that `load` takes.
         parameters: millions of parameters, both encoders together.
         embedding_size: ``d``, the dimension of an embedding.
-        resolution: pixels; the image encoder sees a square of this side.
+        resolution: side of the square that the image encoder sees, in pixels.
         gflops: billions of multiplications and additions, for one image and one text.
-        imagenet_accuracy: zero-shot top-1 on ImageNet in percent; None where nobody measured it.
+        imagenet_accuracy: zero-shot top-1 accuracy on ImageNet in percent; None if nobody has measured it.
         download_mib: size of the file in MiB; 0 for the bundled models.
         sha256: checksum of that file.
 
     Sources: parameters, sizes and GFLOPs from open_clip's docs/model_profile.csv, accuracy from its
     docs/openclip_results.csv, checksums from the addresses in clip/clip.py. The figures of `tiny` and
-    `tiny-vit` are measured by this project (training/README.md).
+    `tiny-vit` were measured by this project (training/README.md).
     """
 
     name: str
@@ -80,21 +80,22 @@ def load(
     download_root: str | PathLike | None = None,
     precision: str | None = None,
 ) -> tuple[CLIP, Callable]:
-    """Load a model and its preprocessing: the very pair that `clip.load` gives.
+    """Load a model and its preprocessing: the same pair that `clip.load` returns.
 
-    The file is read as data: its tensors by their names, and nothing else. No code in it is run, be it a pickle's or
-    a TorchScript archive's, OpenAI's own included. A bundled or official file has the SHA-256 of `list_models()`.
+    The file is read as data: its tensors by name, and nothing else. No code in it is run, neither from a pickle nor
+    from a TorchScript archive, not even OpenAI's own. The SHA-256 of a bundled or official file is checked against
+    `list_models()`.
 
     Args:
         name: a name of `list_models()`, or the path of a checkpoint: a state dict saved with
             `torch.save`, or a TorchScript archive such as OpenAI's files.
         device: "cpu", "cuda", "mps", …; by default "cuda" if there is one, else "cpu".
-        download_root: folder of the official files, by default ``~/.cache/clip``.
-        precision: "float32", "float16" or "bfloat16", of the weights that are multiplied with; by default "float16"
-            on CUDA, else "float32". "bfloat16" is several times as fast on CPUs that have it, and changes an
-            embedding by a cosine of less than 0.001; on others it is several times slower, and a warning says so.
-            "auto" is "bfloat16" on a CPU that has it (AVX512_BF16, AMX_BF16, or ARM's BF16, as Linux lists them),
-            else the default.
+        download_root: folder for the official files, by default ``~/.cache/clip``.
+        precision: type of the weights in matrix products and convolutions, "float32", "float16" or "bfloat16"; by
+            default "float16" on CUDA, else "float32". "bfloat16" is several times as fast on CPUs that support it,
+            and moves an embedding by less than 0.001 in cosine distance; on other CPUs it is several times slower,
+            and a warning says so. "auto" is "bfloat16" on a CPU that supports it (AVX512_BF16, AMX_BF16, or ARM's
+            BF16, as Linux lists them), else the default.
 
     Returns:
         ``(model, preprocess)``. The model is in eval mode. `preprocess` turns a PIL image into a
@@ -123,7 +124,7 @@ def load(
 
 
 def default_precision(device: torch.device) -> str:
-    """Return the precision in which `load` reads a model for a device unless it is told otherwise."""
+    """Return the precision in which `load` reads a model for a device by default."""
     return "float16" if device.type == "cuda" else "float32"
 
 
@@ -166,7 +167,7 @@ def checked_device(device: str | torch.device | None) -> torch.device:
         torch.zeros(1, device=found).item()
     except Exception as error:  # of many kinds: torch was built without it, it is not there, it has no numbers
         raise ValueError(
-            f"Expected a device of this machine; got {str(found)!r} ({reason(error)}). Use device='cpu'."
+            f"Expected a device that this machine has; got {str(found)!r} ({reason(error)}). Use device='cpu'."
         ) from error
     return found
 
@@ -221,11 +222,11 @@ def _build(state_dict: dict[str, torch.Tensor]) -> CLIP:
     for name, tensor in state_dict.items():
         if not tensor.is_floating_point() and name.rpartition(".")[2] not in INTEGERS:
             kind = str(tensor.dtype).removeprefix("torch.")
-            raise ValueError(f"its {shown(name)} is of kind {kind}, not floating point")
+            raise ValueError(f"its {shown(name)} has type {kind}, not floating point")
     with torch.device("meta"), warnings.catch_warnings(action="ignore"):  # its shapes, at no cost of memory or time
         model = build_model(dict(state_dict))
     if model.context_length > MOST_TOKENS:
-        raise ValueError(f"its texts have more than {MOST_TOKENS:,} tokens")
+        raise ValueError(f"its context length is more than {MOST_TOKENS:,} tokens")
     weights = {}
     for name in [name for name in state_dict if name not in INTEGERS]:
         tensor = state_dict.pop(name)
@@ -251,7 +252,7 @@ def _set_precision(model: CLIP, precision: torch.dtype) -> None:
 
 
 def _refuse_odd_weights(model: CLIP) -> None:
-    """Refuse what would make embeddings of NaN."""
+    """Refuse weights that would produce embeddings of NaN."""
     for name, tensor in model.state_dict().items():
         if not tensor.numel():
             continue

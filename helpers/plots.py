@@ -22,9 +22,9 @@ DARK = 0.43  # below this part of viridis, white is read more easily than black
 
 
 def plot_similarity(similarity: np.ndarray, texts: Sequence[str], images: Sequence[ImageSource]) -> "Axes":
-    """Draw ``similarity[text_i, img_j]`` as a heatmap, with the images on its top edge.
+    """Draw ``similarity[text_i, img_j]`` as a heatmap, with the images along its top edge.
 
-    Each cell shows its number. Beyond a dozen columns, a colour bar takes the place of the numbers.
+    Each cell shows its value. Beyond a dozen columns, a colour bar replaces the values.
 
     Args:
         similarity: ``(texts, images)``.
@@ -35,9 +35,9 @@ def plot_similarity(similarity: np.ndarray, texts: Sequence[str], images: Sequen
         The matplotlib axes of a new figure; ``axes.figure.savefig(path)`` saves it.
 
     Raises:
-        ImageError: an image can't be read.
-        TypeError: these are not numbers, or a label is not a string.
-        ValueError: the shape does not fit the number of texts and images, there are none, or a number is not finite.
+        ImageError: an image cannot be read.
+        TypeError: an argument does not hold numbers, or a label is not a string.
+        ValueError: the shape does not fit the number of texts and images, there are none, or a value is not finite.
     """
     import matplotlib.pyplot as plt  # here, because it doubles the time to import helpers
 
@@ -73,27 +73,27 @@ def plot_similarity(similarity: np.ndarray, texts: Sequence[str], images: Sequen
 
 
 def plot_occlusion(image: ImageSource, occlusion_map: np.ndarray, axes: "Axes | None" = None) -> "Axes":
-    """Draw an occlusion map over its image, which is drawn in grey so that all colour is the map's.
+    """Draw an occlusion map over its image, which is drawn in grey so that all colour belongs to the map.
 
     Args:
         image: the image, as `open_image` takes it.
         occlusion_map: ``(height, width)``, one of `occlusion_maps`.
-        axes: where to draw; in a new figure by default.
+        axes: where to draw; by default in a new figure.
 
     Returns:
-        The matplotlib axes. Bright yellow is the largest drop, dark blue the smallest; the colour bar has the numbers.
+        The matplotlib axes. Bright yellow is the largest drop, dark blue the smallest; the colour bar shows the values.
 
     Raises:
-        ImageError: this is not an image that can be read.
+        ImageError: the image cannot be read.
         TypeError: the map holds no numbers.
-        ValueError: the map does not have the shape of the image, or holds a number that is not finite.
+        ValueError: the map does not have the shape of the image, or holds a value that is not finite.
     """
     import matplotlib.pyplot as plt  # here, because it doubles the time to import helpers
 
     image, occlusion_map = open_image(image), numbers("occlusion_map", occlusion_map, 3)
     if occlusion_map.shape != (image.height, image.width):
         raise ValueError(
-            f"Expected occlusion_map of shape ({image.height}, {image.width}), that of the image; "
+            f"Expected occlusion_map of shape ({image.height}, {image.width}), the shape of the image; "
             f"got {occlusion_map.shape}. Pass one map, such as occlusion_maps(…)[0], and its image."
         )
     finite("occlusion_map", occlusion_map)

@@ -17,7 +17,7 @@ def normalize(features: np.ndarray) -> np.ndarray:
         The same shape in float32, every row of Euclidean length 1.
 
     Raises:
-        TypeError: these are not numbers.
+        TypeError: an argument does not hold numbers.
         ValueError: a row is zero or not finite, so it has no direction.
     """
     features = numbers("features", features, 3).astype(np.float32, copy=False)
@@ -43,14 +43,14 @@ def cosine_similarity(text_features: np.ndarray, image_features: np.ndarray) -> 
         ``(texts, images)`` float32, each in [-1, 1]: ``similarity[text_i, img_j]``.
 
     Raises:
-        TypeError: these are not numbers.
+        TypeError: an argument does not hold numbers.
         ValueError: the two have different ``d``, or a row is zero or not finite.
     """
     text_features = np.atleast_2d(numbers("text_features", text_features))
     image_features = np.atleast_2d(numbers("image_features", image_features))
     if text_features.shape[1] != image_features.shape[1]:
         raise ValueError(
-            f"Expected text and image features of one size; got {text_features.shape[1]} and "
+            f"Expected text and image features of the same size; got {text_features.shape[1]} and "
             f"{image_features.shape[1]}. Encode both with the same model."
         )
     return (normalize(text_features) @ normalize(image_features).T).clip(-1, 1)
@@ -61,17 +61,17 @@ def probabilities(similarity: np.ndarray, logit_scale: float = 100.0, axis: int 
 
     Args:
         similarity: ``(texts, images)`` cosine similarities.
-        logit_scale: how sharply to choose. OpenAI's models end their training at 100
-            (Radford et al. 2021, section 2.5); ``model.logit_scale.exp().item()`` is a model's own.
-        axis: the candidates. 0: which text goes with each image (columns sum to 1);
-            1: which image goes with each text (rows sum to 1).
+        logit_scale: the larger, the sharper the probabilities. It is 100 in OpenAI's models after training
+            (Radford et al. 2021, section 2.5); ``model.logit_scale.exp().item()`` is the value of a given model.
+        axis: the axis of the candidates. 0: which text fits each image (columns sum to 1);
+            1: which image fits each text (rows sum to 1).
 
     Returns:
         The same shape in float32, each in [0, 1], summing to 1 along ``axis``.
 
     Raises:
-        TypeError: these are not numbers.
-        ValueError: one is not finite, or there is nothing to choose from along ``axis``.
+        TypeError: an argument does not hold numbers.
+        ValueError: a value is not finite, or there are no candidates along ``axis``.
     """
     similarity = numbers("similarity", similarity)
     axis = whole("axis", axis, -similarity.ndim, similarity.ndim - 1)
@@ -87,14 +87,14 @@ def top_k(similarity: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
 
     Args:
         similarity: ``(texts, images)``; pass its transpose to find the best texts for every image.
-        k: how many; at most the number of images.
+        k: number of results; at most the number of images.
 
     Returns:
         ``(scores, indices)``, both ``(texts, k)``, best first; of equal scores the lower index comes first.
 
     Raises:
-        TypeError: these are not numbers, or ``k`` is not an integer.
-        ValueError: a number is not finite, or ``k`` is not between 1 and the number of images.
+        TypeError: an argument does not hold numbers, or ``k`` is not an integer.
+        ValueError: a value is not finite, or ``k`` is not between 1 and the number of images.
     """
     similarity = finite("similarity", similarity)
     columns = similarity.shape[-1]

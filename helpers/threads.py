@@ -1,4 +1,4 @@
-"""Share out work among threads, in pieces."""
+"""Divide work among threads, in pieces."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator

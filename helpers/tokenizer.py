@@ -1,4 +1,4 @@
-"""Cut texts into tokens, and refuse those that CLIP would not read to their end."""
+"""Split texts into tokens, and refuse texts that CLIP would not read to the end."""
 
 import clip
 import torch
@@ -15,7 +15,7 @@ def tokenize(texts: list[str], context_length: int, truncate: bool) -> torch.Ten
     for i, text in enumerate(texts):
         if len(text) > LONGEST_TEXT:
             raise ValueError(
-                f"Expected texts of at most {LONGEST_TEXT:,} characters; text {i} has {len(text):,}. Cut it."
+                f"Expected texts of at most {LONGEST_TEXT:,} characters; text {i} has {len(text):,}. Shorten it."
             )
     try:
         tokens = clip.tokenize(texts, context_length=context_length, truncate=truncate)

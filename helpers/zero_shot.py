@@ -31,17 +31,17 @@ def zero_shot_classifier(
     templates: Iterable[str] = PROMPT_TEMPLATES,
     progress: bool = True,
 ) -> np.ndarray:
-    """Encode each class as one embedding: the normalized mean of its normalized prompts.
+    """Encode each class as one embedding: the normalized average of its normalized prompts.
 
-    Compare it with images as any text: ``cosine_similarity(classifier, image_features).argmax(axis=0)``.
-    The mean is taken of the embeddings and not of the probabilities, so that many templates cost no more
-    than one when images are classified (Radford et al. 2021, section 3.1.4).
+    Use the result like any text features: ``cosine_similarity(classifier, image_features).argmax(axis=0)``.
+    It averages embeddings rather than probabilities, so that classifying an image with many templates costs no more
+    than with one (Radford et al. 2021, section 3.1.4).
 
     Args:
         model: from `load` or `clip.load`.
-        class_names: one for each class; a single string counts as a list of one.
+        class_names: one name per class; a single string counts as a list of one.
         templates: texts with ``{}`` where the name goes; a single string counts as a list of one.
-        progress: show a bar when the work takes longer than two seconds.
+        progress: show a progress bar if the work takes longer than two seconds.
 
     Returns:
         ``(classes, d)`` float32, every row of length 1, in the order of the names.

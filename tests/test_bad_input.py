@@ -191,7 +191,12 @@ kind("image: PNG named .jpg", opened(lambda w: w.file("wrong.jpg", PNG)))
 kind("image: JPEG without suffix", opened(lambda w: w.file("bare", JPEG)))
 kind("image: Lab", opened(lambda w: w.image_file("lab.tif", Image.new("LAB", (8, 8)), "TIFF")))
 kind("image: closed", opened(closed_image), *BAD)
-kind("image: NaN", opened(lambda w: Image.new("F", (8, 8), np.nan)), BAD[0], "8×8 image: 64 of its pixels are not fin")
+kind(
+    "image: NaN",
+    opened(lambda w: Image.new("F", (8, 8), np.nan)),
+    BAD[0],
+    "8×8 image: 64 of its pixel values are not fin",
+)
 for bad, says in {"URL": "https://x.org/a.png", "missing": "missing.png", "right to left": "a\u202egnp.exe"}.items():
     kind(f"image: {bad}", opened(lambda w, says=says: says), BAD[0], "there is no such file")
 for bad in (np.zeros((4, 4, 3)), torch.zeros(3, 4, 4), [CAT], None, 3, PNG):
@@ -282,7 +287,7 @@ kind(
     "texts: float64",
     double,
     ValueError,
-    r"^Expected .* in float32, as clip has it; got torch\.float64\. Call model\.float",
+    r"^Expected .* in float32, as in clip; got torch\.float64\. Call model\.float",
 )
 kind(
     "texts: a model without numbers", on_meta, ValueError, "^Expected a model with weights; got one on the device .meta"
@@ -312,10 +317,10 @@ ROWS, NAN = np.eye(3, dtype=np.float32), np.array([[0.1, np.nan]])
 for bad, error, says in (
     ([[1e300, 1e300]], ValueError, "direction; row 0 has length inf"),
     ("features", TypeError, "Expected features to hold real numbers; got an array of <U8"),
-    ([[1, 2], [3]], TypeError, "Expected features to be an array; NumPy cannot make one"),
+    ([[1, 2], [3]], TypeError, "Expected features to be an array; NumPy cannot convert it"),
     ([[1j]], TypeError, "got an array of complex128"),
     (1.0, ValueError, r"Expected features to have 1 to 3 dimensions; got shape \(\)"),
-    (torch.ones(2, 3, requires_grad=True), TypeError, "NumPy cannot make one of it: .*requires grad"),
+    (torch.ones(2, 3, requires_grad=True), TypeError, "NumPy cannot convert it: .*requires grad"),
 ):
     kind(f"features: {type(bad).__name__}, {says[-20:]}", lambda w, bad=bad: helpers.normalize(bad), error, says)
 kind("features: none", lambda w: same(helpers.cosine_similarity(np.ones((0, 3)), ROWS).shape, (0, 3)))
@@ -408,7 +413,7 @@ kind(
         lambda w: w.checkpoint("giant.pt", changed(w, **{"token_embedding.weight": torch.ones(1).expand(10**8, 10**4)}))
     ),
     ValueError,
-    "giant.pt as a CLIP checkpoint: a tensor of .* is larger than its 1 numbers",
+    "giant.pt as a CLIP checkpoint: a tensor of shape .* needs more than the 1 values",
 )
 kind(
     "model: a giant that holds nothing",
@@ -464,7 +469,7 @@ for dtype in (torch.int8, torch.bool, torch.complex64):
         f"model: weights of {name}",
         weights(name, WIDE.to(dtype)),
         ValueError,
-        f"its 'text_projection' is of kind {name}, not floating point",
+        f"its 'text_projection' has type {name}, not floating point",
     )
 kind("model: weights of 1e300", weights("large", WIDE.double() * 1e300), ValueError, "are not finite in float32")
 kind("model: weights of 1e-320", weights("small", WIDE.double() * 1e-320), ValueError, "too small for float32")
@@ -484,7 +489,7 @@ kind(
     "model: 20,000 tokens",
     loaded(lambda w: w.checkpoint("tokens.pt", changed(w, positional_embedding=torch.zeros(20_000, 128)))),
     ValueError,
-    "its texts have more than 4,096 tokens",
+    "its context length is more than 4,096 tokens",
 )
 kind(
     "model: one content for 400 tensors",
@@ -732,13 +737,18 @@ def odd_names(w):
     assert "\x1b" not in repr(index.search("a cat", k=2))
 
 
-kind("folder: missing", index_of(lambda w: w.folder / "missing"), ValueError, "there is none at .*missing")
-kind("folder: a file", index_of(lambda w: CAT), ValueError, r"there is none at .*cat\.png")
+kind("folder: missing", index_of(lambda w: w.folder / "missing"), ValueError, "got .*missing, which is not one")
+kind("folder: a file", index_of(lambda w: CAT), ValueError, r"got .*cat\.png, which is not one")
 kind("folder: None", index_of(lambda w: None), TypeError, "folder")
-kind("folder: colours", index_of(lambda w: "\x1b[31m"), ValueError, r"there is none at .*\\x1b\[31m")
-kind("folder: empty", lambda w: empty_folder(w).search("a cat"), ValueError, r"No image of .* Call update\(\) first")
+kind("folder: colours", index_of(lambda w: "\x1b[31m"), ValueError, r"got .*\\x1b\[31m, which is not one")
+kind(
+    "folder: empty",
+    lambda w: empty_folder(w).search("a cat"),
+    ValueError,
+    r"images of .* in the index; got none\. .* call update\(\) first",
+)
 kind("folder: 1,100 deep", deep_folder)
-kind("folder: gone", gone, ValueError, "there is none at .*gone")
+kind("folder: gone", gone, ValueError, "got .*gone, which is not one")
 kind("folder: odd names", odd_names)
 kind("index: batch_size=0", index_of(lambda w: w.folder, batch_size=0), ValueError, "batch_size")
 kind("index: batch_size=None", index_of(lambda w: w.folder, batch_size=None), TypeError, "batch_size")
@@ -747,24 +757,24 @@ kind(
     "index: model and preprocess together",
     lambda w: helpers.FolderIndex(w.folder, (w.model, 1), w.preprocess),
     TypeError,
-    "Give the model alone",
+    "Pass the model alone",
 )
 kind(
     "index: cannot be written",
     lambda w: w.gallery("sound", index_folder=CAT / "x").update(),
     PermissionError,
-    "Cannot write the index to .*Name another place with index_folder",
+    "Cannot write the index to .*Set index_folder to another folder",
 )
 kind("index: full disk", full_disk, OSError, r"Cannot write .*\.sqlite \(.*\). What was saved is safe")
 kind("index: two writers", two_writers, RuntimeError, "Another process is writing to .*. Try again")
 kind("index: a link in it", link_in_index, PermissionError, r"\.sqlite is a symbolic link")
 kind("index: the clock set back", clock_set_back)
-kind("index: lost", damaged(lambda content: b""), ValueError, r"No image of .* is in the index. Call update\(\)")
+kind("index: lost", damaged(lambda content: b""), ValueError, r"images of .* in the index; got none\.")
 kind("index: noise", damaged(lambda content: bytes(range(256)) * 99), ValueError, r"is damaged \(.*Call update\(\)")
 kind("index: half of it", damaged(lambda content: content[: len(content) // 2]), ValueError, r"is damaged \(")
 kind("index: zeros", damaged(lambda content: bytes(len(content))), ValueError, r"is damaged \(")
 for query, error, says in (
-    ({}, ValueError, "Give a text, an image, or both"),
+    ({}, ValueError, "Pass a text, an image, or both"),
     ({"text": "a", "k": 0}, ValueError, "k"),
     ({"text": "a", "k": 2.0}, TypeError, "k"),
     ({"text": "a", "k": "2"}, TypeError, "k"),
@@ -773,7 +783,7 @@ for query, error, says in (
     ({"text": [["a"]]}, TypeError, "text 0"),
     ({"text": b"a"}, TypeError, "text 0"),
     ({"text": 3}, TypeError, "text"),
-    ({"text": []}, ValueError, "Give a text, an image, or both"),
+    ({"text": []}, ValueError, "Pass a text, an image, or both"),
     ({"text": [("a",)]}, TypeError, r"Expected \(text, weight\) or \(image, weight\); got \('a',\)"),
     ({"text": [("a", "b")]}, TypeError, "weight"),
     ({"text": [("a", float("inf"))]}, ValueError, "weight"),

@@ -147,10 +147,10 @@ MEMO_OF_GIGABYTES = b"\x80\x02}r" + (1 << 27).to_bytes(4, "little") + b"."
     ("data", "compression", "message"),
     [
         (parts_in_parts(60), zipfile.ZIP_STORED, "it has more than 50,000 names"),
-        (chain_of_parts(1000), zipfile.ZIP_STORED, "it has a name of more than 500 letters"),
+        (chain_of_parts(1000), zipfile.ZIP_STORED, "it has a name of more than 500 characters"),
         (bytes(20_000_000), zipfile.ZIP_DEFLATED, "it holds 20,000,000 compressed bytes"),
-        (MEMO_OF_GIGABYTES, zipfile.ZIP_STORED, "its pickle has a step LONG_BINPUT 134217728"),
-        (b"\x80\x02" + b"]" * 300_000 + b".", zipfile.ZIP_STORED, "its pickle has more than 200,000 steps"),
+        (MEMO_OF_GIGABYTES, zipfile.ZIP_STORED, "its pickle has an instruction LONG_BINPUT 134217728"),
+        (b"\x80\x02" + b"]" * 300_000 + b".", zipfile.ZIP_STORED, "its pickle has more than 200,000 instructions"),
     ],
     ids=["two to the power", "deep", "compressed", "memo", "steps"],
 )
@@ -171,7 +171,7 @@ def test_a_file_of_the_other_byte_order_is_refused(tmp_path):
     path = archive(tmp_path / "big.pt", pickle.dumps({}, protocol=2))
     with zipfile.ZipFile(path, "a") as file:
         file.writestr("a/byteorder", "big" if sys.byteorder == "little" else "little")
-    with pytest.raises(ValueError, match="its numbers are not .*-endian"):
+    with pytest.raises(ValueError, match="its values are not .*-endian"):
         helpers.load(path)
 
 

@@ -139,7 +139,7 @@ def test_a_torchvision_made_for_another_torch_is_named(site):
 
 def test_the_clipboard_tool_is_told_from_openais_clip(site):
     package(site, "clip", "def copy(text): ...")
-    assert "Give that another name" in check(site=site)[0]["clip"]
+    assert "Rename it, and check again" in check(site=site)[0]["clip"]
     version(site, "clip", "0.2.0")
     text = check(site=site)[0]["clip"]
     assert re.search(r"Run `.* -m pip uninstall --yes .*clip`, then `.* install --upgrade clip-anytorch", text)
@@ -187,7 +187,7 @@ def test_an_environment_that_is_ready_is_named_before_a_second_install(course, e
     (course / ".venv" / "lib" / "python3.11" / "site-packages" / "torch").mkdir(parents=True)
     wrong, output = check(python=empty, root=course)
     assert list(wrong) == ["Python"]
-    assert f"the environment that is ready, {course / '.venv'}; got " in wrong["Python"]
+    assert f"the environment of the course, {course / '.venv'}; got " in wrong["Python"]
     assert "install" not in re.sub("ipykernel install", "", output)
 
 
@@ -205,7 +205,7 @@ def test_weights_that_are_damaged_or_missing_are_named(course, site, content, te
 
 def test_a_full_disk_is_named_with_the_folder_and_the_need():
     wrong, _ = check("--room", "1e9")
-    assert re.match(r"Expected 1e\+09 GB free at /\S+; got [\d.]+ GB\. Make room there", wrong["room"])
+    assert re.match(r"Expected 1e\+09 GB free at /\S+; got [\d.]+ GB\. Free some space there", wrong["room"])
     assert check("--room", "0.000001") == ({}, "")
 
 

@@ -156,7 +156,7 @@ def test_a_file_that_is_there_is_not_asked_for(server, cache):
 def test_a_damaged_file_is_replaced_with_a_warning(server, cache):
     cache.mkdir()
     (cache / "RN50.pt").write_bytes(CONTENT[:HALF])
-    with pytest.warns(UserWarning, match=r"RN50\.pt is damaged, and is downloaded again"):
+    with pytest.warns(UserWarning, match=r"RN50\.pt is damaged and will be downloaded again"):
         fetch(cache)
     assert held(cache) == {"RN50.pt": CONTENT}
 
@@ -167,7 +167,7 @@ def test_a_damaged_file_is_replaced_with_a_warning(server, cache):
         (another_file, "SHA256 hash of downloaded file"),
         (too_short, "SHA256 hash of downloaded file"),
         (lost_halfway, "150000 bytes read"),
-        (endless, "the server sends more than the file has"),
+        (endless, "the server sent more bytes than the file has"),
         (odd_length, "'abc'"),
         (status(404), "404 Client Error: Not Found"),
         (status(503), "503 Server Error: Service Unavailable"),
@@ -189,7 +189,7 @@ def test_a_server_that_trickles_is_given_up(server, cache, monkeypatch):
     monkeypatch.setattr(_download, "AFTER_SECONDS", 0.1)
     monkeypatch.setattr(_download, "SLOWEST", 1e6)
     server.answers = [trickling]
-    refused(cache, r"only [\d,]+ bytes came in 0 seconds")
+    refused(cache, r"only [\d,]+ bytes arrived in 0 seconds")
 
 
 def test_a_machine_without_network_says_the_way_out(server, cache, monkeypatch):

@@ -356,7 +356,7 @@ def test_a_quantized_model_gets_the_plain_call(vit):
     [
         (nn.Module.double, r"^Expected .*ln_\w+ in float32.*; got torch.float64. Call model.float\(\)\.$"),
         (nn.Module.half, r"^Expected .*ln_\w+ in float32.*; got torch.float16. Call model.float\(\)\.$"),
-        (lambda model: model.to("meta"), r"^Expected .*; got .* 'meta'\. Load it anew\.$"),
+        (lambda model: model.to("meta"), r"^Expected .*; got .* 'meta'\. Load it again\.$"),
         (
             lambda model: torch.ao.quantization.quantize_dynamic(model, {nn.Linear}),
             r"^Expected .*attnpool; got quantized layers\. Quantize model.transformer alone\.$",

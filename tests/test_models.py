@@ -215,7 +215,7 @@ def test_the_clipboard_tool_of_the_same_name_is_recognised(tmp_path):
         cwd=ROOT,
         check=False,
     )
-    assert "Expected OpenAI's CLIP; the installed package 'clip' is another project" in result.stderr
+    assert "Expected OpenAI's CLIP; got PyPI's package 'clip', which is another project" in result.stderr
     assert "pip uninstall clip" in result.stderr
 
 

@@ -121,7 +121,7 @@ def test_other_image_encoders_are_refused_in_a_line(random_vit, noise):
     class Other(torch.nn.Module):
         visual, text_projection = torch.nn.Linear(1, 1), torch.ones(1, 1)
 
-    with pytest.raises(TypeError, match=r"got Linear. Use occlusion_maps, which takes any model"):
+    with pytest.raises(TypeError, match=r"got Linear. Use occlusion_maps, which works with any model"):
         helpers.patch_similarity(Other(), _transform(32), noise, TEXTS)
     with pytest.raises(helpers.ImageError, match=r"^Cannot read nowhere.png: there is no such file"):
         helpers.patch_similarity(random_vit, _transform(32), "nowhere.png", TEXTS)

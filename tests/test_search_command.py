@@ -90,7 +90,7 @@ def test_nothing_found_is_exit_status_1(folder, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "Give a text, an image, or both"),
+        ([], "Pass a text, an image, or both"),
         (["a cat", "-k", "0"], "k"),
         (["a cat", "--threshold", "nan"], "threshold"),
         (["a cat", "--model", "tinny"], "'tiny'"),
@@ -112,7 +112,8 @@ def test_a_wrong_query_costs_no_encoding(folder, capsys):
 
 
 def test_a_missing_folder_is_named(tmp_path, capsys):
-    assert run(capsys, tmp_path / "missing", "a cat")[2].endswith(f"there is none at {tmp_path / 'missing'}.\n")
+    missing = tmp_path / "missing"
+    assert run(capsys, missing, "a cat")[2].startswith(f"Expected a folder of images; got {missing}, which is not one.")
 
 
 def test_the_index_may_live_elsewhere(folder, tmp_path, capsys):
@@ -212,7 +213,7 @@ def test_ctrl_c_ends_it_whatever_is_being_read(folder):
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=20) == 130  # hashing takes longer
-    assert process.stderr.read() == "Interrupted. What was encoded is saved; the same command continues.\n"
+    assert process.stderr.read() == "Interrupted. What was encoded is saved; run the same command to resume.\n"
 
 
 @pytest.mark.parametrize("suffix", ["pnm", "ppm", "pgm", "pbm"])
@@ -240,7 +241,7 @@ def test_a_bundled_model_says_that_it_knows_no_photographs(folder, model, capsys
     assert "photographs" not in run(capsys, folder, "a cat", "--model", model)[2]
     photographs(folder, 7)  # beside six drawings
     err = run(capsys, folder, "a cat", "--model", model)[2]
-    assert err.endswith(f"most images here look like photographs, and {model} knows none: try --model ViT-B/32\n")
+    assert err.endswith(f"photographs, which {model} does not recognize: try --model ViT-B/32\n")
 
 
 def test_another_model_is_not_said_to_know_no_photographs(tmp_path, tiny, capsys):

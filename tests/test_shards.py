@@ -90,12 +90,12 @@ def test_bad_rows_are_listed_and_cost_only_themselves(manifest, tmp_path, tiny):
     bad = {
         ("a", "gone.png", "x"): "Cannot read gone.png: No such file or directory",
         ("b", "text.png", "x"): "Cannot read text.png: ",
-        ("n3", "apple.png", "x"): "the id n3 is in row 4 already",
+        ("n3", "apple.png", "x"): "the id n3 is already in row 4",
         ("c", "folder", "x"): "Cannot read folder: it is a folder or a device, not a file",
         ("", "apple.png", "x"): "the row has no id",
         ("d", "", "x"): "the row has no path",
         ("e", "apple.png"): "the row has 2 fields, the manifest 3 columns",
-        ("f", "a\0b.png", "x"): "the path contains a zero character",
+        ("f", "a\0b.png", "x"): "the path contains a null character",
     }
     with manifest.open("a", newline="", encoding="utf-8") as lines:
         csv.writer(lines).writerows([*bad, ("z", NAMES[5], "x")])
@@ -180,7 +180,7 @@ def test_images_that_are_gone_keep_their_features(manifest, tmp_path):
     (tmp_path / NAMES[3]).unlink()
     assert current(manifest)
     manifest.write_text(manifest.read_text().replace("drawing", "photo", 1))
-    with pytest.raises(ValueError, match=f"would lose the features of 1 images that are gone, such as {NAMES[3]}"):
+    with pytest.raises(ValueError, match=f"would lose the features of missing images, 1 in all, such as {NAMES[3]}"):
         current(manifest)
 
 
@@ -214,7 +214,7 @@ def test_another_manifest_is_refused(manifest, edit):
     first, *rest = manifest.read_text().splitlines(keepends=True)
     changed = {"order": [first, *rest[::-1]], "shorter": [first, *rest[:-1]], "column": ["id,path,sort\n", *rest]}
     manifest.write_text("".join(changed[edit]))
-    with pytest.raises(ValueError, match=r"^Expected the rows of the manifest in .*000000\.parquet; got others"):
+    with pytest.raises(ValueError, match=r"^Expected the rows of the manifest in .*000000\.parquet; got different"):
         current(manifest)
 
 
@@ -245,12 +245,12 @@ def test_what_another_program_wrote_is_not_overwritten(manifest, tmp_path, name,
 
 def test_shards_beyond_the_manifest_are_refused(manifest, tmp_path):
     (tmp_path / "000003.parquet").touch()
-    with pytest.raises(ValueError, match=r"Expected 3 shards, as many as the manifest has; got .*000003\.parquet"):
+    with pytest.raises(ValueError, match=r"Expected 3 shards, as many as the manifest fills; got .*000003\.parquet"):
         encode_manifest(manifest, tmp_path, shard_size=4, workers=1)
 
 
 def test_only_one_process_encodes_into_a_folder(manifest, tmp_path):
-    with FileLock(tmp_path / ".lock"), pytest.raises(RuntimeError, match="^Another process encodes into .*Wait"):
+    with FileLock(tmp_path / ".lock"), pytest.raises(RuntimeError, match="^Another process is encoding into .*Wait"):
         encode_manifest(manifest, tmp_path)
 
 
@@ -295,7 +295,7 @@ def test_repeated_ids_are_those_of_a_dictionary(tmp_path):
     seen, expected = {}, {}
     for row, value in enumerate(ids):
         if value != "" and seen.setdefault(str(value), row) != row:
-            expected[row] = f"the id {value} is in row {seen[str(value)] + 1} already"
+            expected[row] = f"the id {value} is already in row {seen[str(value)] + 1}"
     found = rows_of(write(tmp_path / "m.csv", [["id", "path"], *([i, "a.png"] for i in ids)]))["error"].to_pylist()
     assert len(expected) > 300
     assert {row: error for row, error in enumerate(found) if error and error != "the row has no id"} == expected
@@ -309,10 +309,10 @@ def test_fields_of_any_length_and_lines_in_fields_are_read(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b'id,path,text\n1,a,"a cat\n2,b,dog\n', r"row 1, column 3 \(text\) is not CSV: unexpected end of data"),
-        (b'id,path,text\n1,a,x\n2,"b"c,dog\n', r"row 2, column 2 \(path\) is not CSV: ',' expected after"),
+        (b'id,path,text\n1,a,"a cat\n2,b,dog\n', r"row 1, column 3 \(text\) is not valid CSV: unexpected end of data"),
+        (b'id,path,text\n1,a,x\n2,"b"c,dog\n', r"row 2, column 2 \(path\) is not valid CSV: ',' expected after"),
         (b"id,path,text\n1,a,x\n2,b,caf\xe9\n", r"row 2, column 3 \(text\) is not UTF-8"),
-        (b"id,path,caf\xe9\n1,a,x\n", r"the line of names, column 3 is not UTF-8"),
+        (b"id,path,caf\xe9\n1,a,x\n", r"the header, column 3 is not UTF-8"),
     ],
 )
 def test_a_row_that_cannot_be_read_is_told_with_its_place(tmp_path, content, message):
@@ -329,7 +329,7 @@ def test_a_row_that_cannot_be_read_is_told_with_its_place(tmp_path, content, mes
         ("m.csv", b"id,file\n", "Expected a column 'path' in .*m.csv; got id, file"),
         ("m.csv", b"", "Expected a column 'id' in .*m.csv"),
         ("m.csv", b"id,path,error\n", "m.csv has a column 'error', which encoding adds"),
-        ("m.csv", b"id,path,id\n", "Expected columns of different names in .*m.csv; got id, path, id"),
+        ("m.csv", b"id,path,id\n", "Expected different names for the columns of .*m.csv; got id, path, id"),
         ("m.parquet", b"id,path", "Expected a Parquet file; got .*m.parquet"),
     ],
 )
@@ -347,7 +347,7 @@ def test_what_is_not_a_manifest_is_told(tmp_path, name, content, message):
         ({"id": [1], "path": [b"a"]}, "Expected text in the column path of .*m.parquet; got binary"),
         (
             {"id": [1], "path": pa.array([b"\xff"]).view(pa.string())},
-            "Expected a sound Parquet file; got .*m.parquet, column path: .*Invalid UTF8",
+            "Expected a valid Parquet file; got .*m.parquet, column path: .*Invalid UTF8",
         ),
     ],
 )
@@ -360,7 +360,7 @@ def test_a_column_of_another_type_is_named(tmp_path, rows, message):
 def test_a_manifest_that_is_edited_while_it_is_read_is_told(manifest):
     table = Manifest(manifest)
     manifest.write_text(manifest.read_text() + "x,y.png,z\n")
-    with pytest.raises(ValueError, match=r"manifest\.csv was changed while it was read"):
+    with pytest.raises(ValueError, match=r"manifest\.csv was changed while it was being read"):
         list(table.tables(5))
 
 
@@ -379,13 +379,13 @@ def test_an_option_out_of_range_is_told(manifest, tmp_path, options):
 @pytest.mark.parametrize(("arguments", "code"), [([], 0), (["--help"], 0), (["encoed"], 2)])
 def test_the_commands_are_listed(arguments, code, capsys):
     assert main(arguments) == code
-    assert "  encode   the images of a manifest into Parquet files\n" in capsys.readouterr().out
+    assert "  encode   encode the images of a manifest into Parquet files\n" in capsys.readouterr().out
 
 
 def test_the_command_says_what_it_met(monkeypatch, capsys):
     for found, said in {
         EncodeResult(9000, 0, 0): "9,000 rows in out: 9,000 with features, 0 without\n",
-        EncodeResult(9, 8, 2): "9 rows in out: 7 with features, 2 without\n8 rows were there already\n"
+        EncodeResult(9, 8, 2): "9 rows in out: 7 with features, 2 without\n8 rows had been encoded before\n"
         "out/_errors-1-of-2.csv says which and why\n",
     }.items():
         monkeypatch.setattr("helpers.shards.job.encode_manifest", lambda found=found, **_: found)
@@ -398,7 +398,7 @@ def test_the_command_says_what_it_met(monkeypatch, capsys):
     [
         (ValueError("Expected this."), "Expected this.\n"),
         (OSError(28, "No space left on device", "out/000000.parquet"), "out/000000.parquet: No space left on device\n"),
-        (KeyboardInterrupt(), "Stopped. The same command continues.\n"),
+        (KeyboardInterrupt(), "Interrupted. Run the same command to resume.\n"),
     ],
 )
 def test_the_command_fails_in_one_line(monkeypatch, capsys, error, said):

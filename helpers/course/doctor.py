@@ -1,11 +1,11 @@
-"""Check whether this machine can run the course: one line for each thing, and how to fix what is wrong.
+"""Check whether this machine can run the course: print one line per check, and what fixes each fault.
 
-    python -m helpers check            everything; exit status 1 if something is wrong
-    python helpers/course/doctor.py    the same, where not even the package can be imported
-
-``make`` asks for parts of it: ``--room GB`` before an install, ``--versions EXTRA`` after one that failed. It needs the
-standard library and `packaging`, runs even on an old Python (in order to say so), and is imported by nothing.
+python -m helpers check            run all checks; the exit status is 1 if one fails
+python helpers/course/doctor.py    the same, where not even the package can be imported
 """
+
+# make runs parts of it: --room GB before an install, --versions EXTRA after one that failed. It needs the standard
+# library and packaging, runs even on an old Python (in order to say so), and is imported by nothing.
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ IMPORT = """if True:
 
 
 class Verdict(NamedTuple):
-    """What was found of one thing: its state is "fine", "wrong", or "note" for what the lessons can do without."""
+    """The result of one check: its state is "fine", "wrong", or "note" for what the lessons can do without."""
 
     state: str
     name: str
@@ -61,10 +61,12 @@ class Verdict(NamedTuple):
 
 
 def main(arguments: list[str]) -> int:
-    """Print the verdicts; of a part only what is wrong."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--room", type=float, metavar="GB", help="only: is there room for an install of this size?")
-    parser.add_argument("--versions", nargs="+", metavar="EXTRA", help="only: do the packages of these extras fit?")
+    """Print the verdicts; if only a part is checked, print only its faults."""
+    parser = argparse.ArgumentParser(
+        "python -m helpers check", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--room", type=float, metavar="GB", help="check only whether an install of this size fits")
+    parser.add_argument("--versions", nargs="+", metavar="EXTRA", help="check only the packages of these extras")
     options = parser.parse_args(arguments)
     verdicts = [python()]
     if verdicts[0].state == "fine" and options.room:
@@ -81,7 +83,7 @@ def main(arguments: list[str]) -> int:
 
 
 def everything() -> list[Verdict]:
-    """Check one thing after another; imports are tried where the packages are right."""
+    """Run all checks; imports are tried only where the packages are right."""
     if ready() and not installed("torch"):
         return [another_python()]  # before anyone installs PyTorch a second time
     if not installed("torch") and sys.prefix == sys.base_prefix:
@@ -102,17 +104,17 @@ def python() -> Verdict:
 
 
 def another_python() -> Verdict:
-    """Name the environment that is ready, and the ways in which a lesson gets it."""
+    """Name the environment of the course, and the ways to run a lesson in it."""
     kernel = command(READY, "-m", "ipykernel", "install", "--user", "--name", "clip-course")
     do = (
         f"Use `{READY}`. In VS Code: Select Kernel > Python Environments > .venv. In JupyterLab: run `make lab`, "
         f"or once {kernel} and then choose Kernel > Change Kernel > clip-course"
     )
-    return wrong("Python", f"the environment that is ready, {VENV}", sys.executable, do)
+    return wrong("Python", f"the environment of the course, {VENV}", sys.executable, do)
 
 
 def versions(*extras: str) -> Verdict:
-    """Compare the installed packages with what the course asks for, and torch with what torchvision asks for."""
+    """Compare the installed packages with what the course needs, and torch with what torchvision needs."""
     file = (clip_folder() or ROOT) / "clip.py"
     unneeded = [*CLIPS]  # `clip` judges them
     if file.is_file() and "pkg_resources" not in file.read_text(encoding="utf-8"):
@@ -132,7 +134,7 @@ def versions(*extras: str) -> Verdict:
 
 
 def clip() -> Verdict:
-    """Tell OpenAI's clip from the clipboard tool of that name, and from two that are installed over each other."""
+    """Distinguish OpenAI's clip from the clipboard tool of that name, and from two that overwrote each other."""
     place, brought = clip_folder(), [name for name in CLIPS if installed(name)]
     if place is None:
         return wrong("clip", "OpenAI's clip", "none", pip("clip-anytorch", "setuptools"))
@@ -141,8 +143,8 @@ def clip() -> Verdict:
     if fine and len(brought) < 2:
         return Verdict("fine", "clip", f"OpenAI's, {place}")
     if not fine and not owns:
-        return wrong("clip", "OpenAI's clip", got, "Give that another name, and check again")
-    got = f"{' and '.join(brought)} over each other" if len(brought) > 1 else f"another tool of that name, {got}"
+        return wrong("clip", "OpenAI's clip", got, "Rename it, and check again")
+    got = f"{' and '.join(brought)}, installed over each other" if len(brought) > 1 else f"another tool, {got}"
     remove = command(sys.executable, "-m", "pip", "uninstall", "--yes", *brought)
     return wrong("clip", "OpenAI's clip alone", got, f"Run {remove}, then {pip('clip-anytorch', 'setuptools')[4:]}")
 
@@ -154,11 +156,13 @@ def imports() -> Verdict:
         run = [sys.executable, "-c", IMPORT, str(ROOT)]
         done = subprocess.run(run, cwd=cwd, capture_output=True, text=True, timeout=SECONDS, check=False)
     except subprocess.TimeoutExpired:
-        return wrong("imports", f"them to end in {SECONDS} seconds", "no end", "Close other programs, and check again")
+        return wrong(
+            "imports", f"imports within {SECONDS} seconds", "a timeout", "Close other programs, and check again"
+        )
     told = [line.split(maxsplit=1) for line in done.stdout.splitlines() if " " in line]
     places, last = dict(told), told[-1][0]
     if Path(places["helpers"]).parent.resolve() != ROOT / "helpers":
-        return wrong("imports", f"helpers of {ROOT}", places["helpers"], "Rename or uninstall that")
+        return wrong("imports", f"helpers of {ROOT}", places["helpers"], "Rename or uninstall that package")
     if done.returncode == 0:
         return Verdict("fine", "imports", f"PyTorch computes on the {places['device']}")
     got = [f"exit status {done.returncode}", *done.stderr.splitlines()][-1]
@@ -168,7 +172,7 @@ def imports() -> Verdict:
 
 
 def kernel() -> Verdict:
-    """Ask Jupyter which Python it starts for a lesson."""
+    """Check which Python Jupyter starts for a lesson."""
     try:
         from jupyter_client.kernelspec import KernelSpecManager
 
@@ -198,29 +202,29 @@ def weights() -> list[Verdict]:
 
 
 def room(gb: float, *places: Path) -> list[Verdict]:
-    """Look for free space on the file system of each place."""
+    """Check the free space on the file system of each place."""
     verdicts = {}
     for place in places:
         folder = next(folder for folder in (place, *place.parents) if folder.is_dir())
         free = shutil.disk_usage(folder).free / 1e9
-        short = wrong("room", f"{gb:g} GB free at {folder}", f"{free:.1f} GB", "Make room there, and try again")
+        short = wrong("room", f"{gb:g} GB free at {folder}", f"{free:.1f} GB", "Free some space there, and try again")
         fine = Verdict("fine", "room", f"{free:.0f} GB free at {folder}")
         verdicts[folder.stat().st_dev] = short if free < gb else fine
     return list(verdicts.values())
 
 
 def wrong(name: str, expected: str, got: str, do: str, state: str = "wrong") -> Verdict:
-    """Word a fault as the course's errors are worded."""
+    """Describe a fault in the form of the course's errors."""
     return Verdict(state, name, f"Expected {expected}; got {got}. {do}.")
 
 
 def command(*words: str | Path) -> str:
-    """Write a command, with quotes that every shell knows."""
+    """Write a command, with quotes that every shell understands."""
     return "`" + " ".join(f'"{word}"' if re.search(r"[ <>\[()]", str(word)) else str(word) for word in words) + "`"
 
 
 def pip(*names: str) -> str:
-    """Tell how to install packages in the versions that the course asks for."""
+    """Return the instruction that installs packages in the versions that the course needs."""
     asked = {name: f"{name}{need.specifier}" for name, need in needs("clip", "lab").items()}
     tool = [sys.executable, "-m", "pip", "install"]
     if not importlib.util.find_spec("pip"):
@@ -229,7 +233,7 @@ def pip(*names: str) -> str:
 
 
 def install() -> str:
-    """Tell how to make the environment, with a Python of this machine that is new enough; an old one is replaced."""
+    """Return the instruction that makes the environment, or replaces an old one, with a Python that is new enough."""
     if WINDOWS:
         then = command(READY, "-m", "pip", "install", "--editable", f"{ROOT}[clip,lab,test]")
         return f"Run {command('py', '-3', '-m', 'venv', '--clear', VENV)}, then {then}"
@@ -240,7 +244,7 @@ def install() -> str:
 
 
 def is_new_enough(name: str) -> bool:
-    """Try a Python by its name: a shim may stand there for a version that is not installed."""
+    """Try a Python by its name, which may be a shim for a version that is not installed."""
     try:
         ask = f"import ensurepip, sys; sys.exit(sys.version_info < {OLDEST_PYTHON})"
         return subprocess.run([name, "-c", ask], capture_output=True, check=False).returncode == 0
@@ -249,12 +253,12 @@ def is_new_enough(name: str) -> bool:
 
 
 def ready() -> bool:
-    """Tell whether the course's own environment holds PyTorch."""
+    """Return whether the course's own environment has PyTorch."""
     return any([*VENV.glob("lib/python*/site-packages/torch"), *VENV.glob("Lib/site-packages/torch")])
 
 
 def needs(*extras: str, of: str = PROJECT) -> dict[str, Any]:
-    """Read what a package and these extras of it ask for; of the course from pyproject.toml, where it is there."""
+    """Read the requirements of a package and some extras; the course's come from pyproject.toml, if it exists."""
     try:
         requirements = import_module("packaging.requirements")
     except ImportError:
@@ -279,7 +283,7 @@ def installed(name: str) -> str | None:
 
 
 def fits(need: Any, version: str | None) -> bool:
-    """Tell whether a version, a release candidate included, is one that a requirement takes."""
+    """Return whether a version, which may be a release candidate, satisfies a requirement."""
     return version is not None and need.specifier.contains(version, prereleases=True)
 
 

@@ -8,9 +8,9 @@ DIAGRAMS = IMAGES / "diagrams"
 
 
 def plot_style() -> None:
-    """Give all plots that follow the look of the course, in double resolution.
+    """Apply the course's style to all later plots, in double resolution.
 
-    The look stands in ``style.mplstyle``: a transparent ground, grey text, and colours that colour-blind readers can
+    The style is in ``style.mplstyle``: a transparent background, grey text, and colours that colour-blind readers can
     tell apart, each with a marker and a dash of its own.
     """
     import matplotlib.pyplot as plt

@@ -9,7 +9,7 @@ def slider(draw: Callable[[float], None], low: float, high: float, start: float,
     Args:
         draw: shows something for a value, such as a plot.
         low, high: ends of the slider; its steps are a hundredth of the range.
-        start: where it stands at first.
+        start: its first value.
         name: what the value is, beside the slider.
     """
     try:

@@ -34,11 +34,11 @@ def occlusion_maps(
     batch_size: int = 64,
     progress: bool = True,
 ) -> np.ndarray:
-    """Cover one place of an image after the other, and map how much the similarity with each text drops.
+    """Cover one region of an image after another, and map how far the similarity with each text drops.
 
-    The patch slides over the image itself, and every covered copy goes through `preprocess`. So the map
-    has the coordinates of the image. It is zero where no patch reaches what the centre crop keeps, or the
-    few pixels around it that resizing blends in.
+    The patch slides over the image itself, and every covered copy goes through `preprocess`, so the map has the
+    coordinates of the image. The map is zero where no patch touches the centre crop, or the few pixels around it that
+    resizing blends in.
 
     Args:
         model: from `load` or `clip.load`.
@@ -46,19 +46,19 @@ def occlusion_maps(
         image: an image, as `open_image` takes it.
         texts: one map is made for each; a single string counts as a list of one.
         patch: side of the square patch in pixels of the image; by default a quarter of its shorter side.
-        stride: pixels from one place to the next, at most ``patch``; by default half of ``patch``.
-        colour: of the patch; by default the mean colour of CLIP's training images, a warm grey.
-        batch_size: covered copies per forward pass; fewer of a large image, to spare memory. Each copy is resized
-            by itself, so an image of 12 megapixels takes seconds, and its thumbnail much less.
-        progress: show a bar when the work takes longer than two seconds.
+        stride: pixels from one position to the next, at most ``patch``; by default half of ``patch``.
+        colour: colour of the patch; by default the mean colour of CLIP's training images, a warm grey.
+        batch_size: covered copies per forward pass; fewer for a large image, to save memory. Each copy is resized
+            separately, so an image of 12 megapixels takes seconds, and a thumbnail of it much less.
+        progress: show a progress bar if the work takes longer than two seconds.
 
     Returns:
-        ``(texts, height, width)`` float32, height and width of the upright image. A pixel holds the drop of
-        the cosine similarity, averaged over all patches that cover this pixel, in [-2, 2]. Positive: the
-        text fits less without this place, so the place speaks for the text. Negative: it speaks against it.
+        ``(texts, height, width)`` float32, with the height and width of the upright image. Each value is the drop of
+        the cosine similarity, in [-2, 2], averaged over all patches that cover the pixel. Positive: the text fits less
+        well without this region, so the region supports the text. Negative: the region counts against the text.
 
     Raises:
-        ImageError: this is not an image that can be read.
+        ImageError: the image cannot be read.
         TypeError: ``patch`` or ``stride`` is not an integer.
         ValueError: ``patch`` does not fit into the image, or ``stride`` would leave gaps.
     """
@@ -72,20 +72,20 @@ def occlusion_maps(
 
 
 def word_drops(model: CLIP, preprocess: Callable, image: ImageSource, text: str) -> tuple[list[str], np.ndarray]:
-    """Leave one word out of a text after the other, and return how much the similarity with the image drops.
+    """Leave out one word of a text after another, and return how far the similarity with the image drops.
 
     Args:
         model: from `load` or `clip.load`.
         preprocess: the transform that came with it.
         image: an image, as `open_image` takes it.
-        text: at least one word; words are separated by blanks.
+        text: at least one word; words are separated by spaces.
 
     Returns:
-        ``(words, drops)``: the words in their order, and ``(words,)`` float32, each the drop of the cosine
-        similarity in [-2, 2]. Positive: the text fits less without this word.
+        ``(words, drops)``: the words in their order, and ``(words,)`` float32, the drop of the cosine similarity for
+        each, in [-2, 2]. Positive: the text fits less well without this word.
 
     Raises:
-        ImageError: this is not an image that can be read.
+        ImageError: the image cannot be read.
         TypeError: the text is not a string.
         ValueError: the text has no word, or is too long for the model.
     """

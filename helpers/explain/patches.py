@@ -19,33 +19,33 @@ from helpers.similarity import cosine_similarity
 
 
 def patch_similarity(model: CLIP, preprocess: Callable, image: ImageSource, texts: Iterable[str]) -> np.ndarray:
-    """Compare every patch of an image with every text, by one forward pass.
+    """Compare every patch of an image with every text, in one forward pass.
 
-    The last attention of an image encoder looks at all patches, and adds up the *values* that it finds there. Here it
-    looks at one patch after the other: the patch's value goes through the output projection, and on into the space
-    of the texts. This is the idea of MaskCLIP: Zhou, Loy and Dai 2022 (arXiv 2112.01071, section 3). Their code also
-    adds what the last block of a ViT adds, the patch's own token and the MLP. Both are left out here, as in ClearCLIP
-    (Lan et al. 2024, arXiv 2407.12442), because with `tiny-vit` the maps find more planted objects without them.
+    The last attention layer of an image encoder takes a weighted average of the *values* of all patches. Here each
+    patch is treated separately: its value goes through the output projection, and on into the joint embedding space.
+    This is the idea of MaskCLIP (Zhou, Loy and Dai 2022, arXiv 2112.01071, section 3). Their code also adds what the
+    last block of a ViT adds, the patch's own token and the MLP. Both are left out here, as in ClearCLIP (Lan et al.
+    2024, arXiv 2407.12442), because with `tiny-vit` the maps find more planted objects without them.
 
-    The limits: CLIP was never trained to localize. In the earlier blocks a patch has seen what is around it, so an
-    empty patch has an embedding as well, which may be similar to any text. Compare the patches of one map; a single
-    value means less than the similarity of a whole image.
+    CLIP was never trained to localize. In the earlier blocks a patch has seen its surroundings, so even an empty patch
+    has an embedding that may be similar to some text. Compare the patches of one map with each other; a single value
+    means less than the similarity of a whole image.
 
     Args:
-        model: from `load` or `clip.load`, its image encoder a ViT or a ResNet as OpenAI's are.
+        model: from `load` or `clip.load`; its image encoder must be a ViT or a ResNet like OpenAI's.
         preprocess: the transform that came with it.
         image: an image, as `open_image` takes it.
         texts: one map is made for each; a single string counts as a list of one.
 
     Returns:
-        ``(texts, rows, columns)`` float32, each a cosine in [-1, 1]. The grid lies over the square that `preprocess`
+        ``(texts, rows, columns)`` float32, each a cosine in [-1, 1]. The grid covers the square that `preprocess`
         keeps of the image: 7 × 7 for ``ViT-B/32`` and ``RN50``, 16 × 16 for ``ViT-L/14``, 8 × 8 for ``tiny-vit``,
         2 × 2 for ``tiny``.
 
     Raises:
-        ImageError: this is not an image that can be read.
-        TypeError: an argument has another type, or the image encoder is not built like CLIP's.
-        ValueError: a text is too long for the model, `preprocess` is another model's, or the model is in training mode.
+        ImageError: the image cannot be read.
+        TypeError: an argument has the wrong type, or the image encoder is not built like CLIP's.
+        ValueError: a text is too long, `preprocess` is for another model, or the model is in training mode.
     """
     feature_size(model)
     last, rows_of = _last_attention(model)
@@ -69,8 +69,8 @@ def _last_attention(model: CLIP) -> tuple[nn.Module, Callable]:
     if isinstance(pool, AttentionPool2d):
         return pool, _rows_of_places
     raise TypeError(
-        f"Expected CLIP's own ViT or ResNet as image encoder; got {type(visual).__name__}. "
-        "Use occlusion_maps, which takes any model."
+        f"Expected CLIP's own ViT or ResNet as the image encoder; got {type(visual).__name__}. "
+        "Use occlusion_maps, which works with any model."
     )
 
 

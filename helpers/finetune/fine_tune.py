@@ -59,36 +59,37 @@ def fine_tune(
 ) -> FineTuneResult:
     """Train a model on your own pairs with CLIP's loss, and keep its best weights.
 
-    Adam trains, in float32, every parameter that requires a gradient, batch normalization excepted. Pairs with equal
-    captions or the same image are not negatives of each other. Images are opened when they are needed, as
+    Adam trains, in float32, every parameter that requires a gradient, except those of batch normalization. Pairs with
+    equal captions or the same image are not used as negatives of each other. Images are opened when they are needed, as
     `encode_images` opens them; those that cannot be read are left out, and one warning at the end lists the first ten.
 
     Args:
-        model: from `load` or `clip.load`. It is changed: it ends in eval mode, in float32 and with its best weights,
-            also when an error or Ctrl-C ends the run. To train a part of it, freeze the others first:
+        model: from `load` or `clip.load`. It is changed in place: it ends in eval mode, in float32 and with its best
+            weights, even if an error or Ctrl-C ends the run. To train only some parameters, freeze the others first:
             ``parameter.requires_grad_(False)``.
         preprocess: the transform that came with the model.
-        pairs: ``(image, text)``, any iterable; it is kept as a list, so give paths where there are many.
-        validation: more of them, which the model does not train on. The best weights are those with the highest
-            accuracy on these pairs, the earliest of equals; the weights before the first step count as well. Without
-            validation the last weights are kept.
-        steps: how many batches to train on. Every pair comes once before one comes again, always in the same order.
-        batch_size: how many pairs are compared with each other. They go through the model at once, so memory grows
-            with it.
-        learning_rate: the highest; it rises for a tenth of the steps, then falls to zero. 1e-5 suits OpenAI's models,
-            and 1e-4 ruins them (mlfoundations/open_clip#1093).
-        folder: where to save, at each tenth of the steps, ``best.pt``, a state dict that `load` takes, and
-            ``training.pt``, from which the same call with a newly loaded model resumes: after a kill it ends with the
-            same weights to the bit, on one machine and unless ``preprocess`` is random.
+        pairs: any iterable of ``(image, text)``; it is kept as a list, so pass paths if there are many images.
+        validation: held-out pairs. The best weights are those with the highest accuracy on these pairs, the earliest in
+            case of a tie, and the weights before the first step are among the candidates. Without validation pairs,
+            the last weights are kept.
+        steps: number of batches to train on. Every pair is used once before any is used again, in an order that is the
+            same in every run.
+        batch_size: number of pairs that are compared with each other. They go through the model together, so memory
+            grows with this number.
+        learning_rate: the peak; the rate rises for a tenth of the steps, then falls to zero. 1e-5 suits OpenAI's
+            models, and 1e-4 ruins them (mlfoundations/open_clip#1093).
+        folder: folder for two files, which are saved at each tenth of the steps: ``best.pt``, a state dict that `load`
+            takes, and ``training.pt``, from which the same call with a newly loaded model resumes. A resumed run ends
+            with the same weights, bit by bit, if the machine is the same and ``preprocess`` is not random.
 
     Returns:
-        The measures, the best of them, and why images were left out.
+        The measures, the best of them, and the reason for each image that was left out.
 
     Raises:
-        TypeError: an argument is of the wrong type, or something in ``pairs`` is not an image with a string.
-        ValueError: training cannot work: there are fewer than two different texts, everything is frozen, a number is
-            out of range, a text is too long, nothing can be read, or the folder holds a different run, which differs
-            in an option, the content of a pair, ``preprocess``, the initial weights, or which of them are trained.
+        TypeError: an argument has the wrong type, or something in ``pairs`` is not an image with a string.
+        ValueError: there are fewer than two different texts, every parameter is frozen, a number is out of range, a
+            text is too long, no image can be read, or the folder holds a run with other options, pairs, preprocessing,
+            initial weights or trained parameters.
         BlockingIOError: another run is using the folder.
         FloatingPointError: the loss or its gradient is no longer finite; the message names the step.
         OSError: the folder cannot be written.
@@ -139,7 +140,7 @@ def _train(
     batch_size: int,
     learning_rate: float,
 ) -> Iterator[Measure]:
-    """Train from where the run stands to the last step; yield a measure at the start and at each tenth."""
+    """Train from the current step of the run to the last; yield a measure at the start and at each tenth."""
     if not run.measures:
         yield Measure(0, math.nan, math.nan, _accuracy(run, preprocess, validation))
     model, optimizer, device = run.model, run.optimizer, run.model.logit_scale.device
@@ -161,7 +162,7 @@ def _train(
                 length = torch.nn.utils.clip_grad_norm_(group["params"], LONGEST_GRADIENT)
                 if not (loss.isfinite() and length.isfinite()):
                     raise FloatingPointError(
-                        f"Expected a finite loss at step {step}; got {loss:g}, and a gradient of length {length:g}. "
+                        f"Expected a finite loss at step {step}; got {loss:g}, and a gradient of norm {length:g}. "
                         f"Use a learning_rate below {learning_rate:g}."
                     )
                 group["lr"] = learning_rate * _schedule(step, steps)
@@ -218,12 +219,12 @@ def _accuracy(run: Run, preprocess: Callable, validation: list[Pair]) -> float:
     run.errors |= {str(error): None for _, error in found if isinstance(error, ImageError)}
     read = [(own, row) for own, row in found if not isinstance(row, ImageError)]
     if not read:
-        raise ImageError("any image of validation", _first_ten(run.errors))
+        raise ImageError("any validation image", _first_ten(run.errors))
     text_features = encode_texts(run.model, texts, progress=False)
     image_features = np.stack([row for _, row in read])
     if not (np.isfinite(text_features).all() and np.isfinite(image_features).all()):
         raise FloatingPointError(
-            "Expected finite features of validation; got NaN or infinity. Use a smaller learning_rate."
+            "Expected finite features of the validation pairs; got NaN or infinity. Use a smaller learning_rate."
         )
     nearest = cosine_similarity(text_features, image_features).argmax(axis=0)
     return float((nearest == [own for own, _ in read]).mean())
@@ -273,11 +274,11 @@ def _first_ten(reasons: Iterable[str]) -> str:
 def interpolate_weights(old: CLIP, new: CLIP, alpha: float) -> CLIP:
     """Interpolate between two models, weight by weight: ``(1 - alpha) · old + alpha · new``.
 
-    What a model forgot when it was fine-tuned often comes back before what it learned is lost (WiSE-FT, Wortsman et
-    al. 2022, arXiv 2109.01903).
+    This often restores what fine-tuning made a model forget before it loses what the model has learned (WiSE-FT,
+    Wortsman et al. 2022, arXiv 2109.01903).
 
     Args:
-        old: the model before `fine_tune`; load it once more.
+        old: the model before `fine_tune`; load it again, because `fine_tune` changes a model in place.
         new: the model after it.
         alpha: the fraction of the new weights, from 0 to 1.
 
@@ -295,7 +296,10 @@ def interpolate_weights(old: CLIP, new: CLIP, alpha: float) -> CLIP:
     mixed = copy.deepcopy(new).float().eval()
     before, after = old.state_dict(), mixed.state_dict()
     if {k: v.shape for k, v in before.items()} != {k: v.shape for k, v in after.items()}:
-        raise ValueError("Expected two models of one architecture; got different tensors. Load old as new was loaded.")
+        raise ValueError(
+            "Expected two models of the same architecture; got different tensors. "
+            "Load old from the checkpoint that new started from."
+        )
     for name, tensor in after.items():
         if tensor.is_floating_point():
             tensor.copy_(torch.lerp(before[name].to(tensor), tensor, alpha))

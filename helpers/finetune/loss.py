@@ -15,13 +15,13 @@ def contrastive_loss(
     """Return CLIP's symmetric cross-entropy for a batch of pairs.
 
     Every text chooses among all images of the batch, and every image among all texts, by softmax of
-    ``logit_scale × cosine``. The loss is the mean of both cross-entropies (Radford et al. 2021, figure 3). Guessing
-    among ``n`` pairs costs ln n; a single pair always costs 0, so it teaches nothing.
+    ``logit_scale × cosine``. The loss is the mean of both cross-entropies (Radford et al. 2021, figure 3). A uniform
+    guess among ``n`` pairs has a loss of ln n; a single pair always has a loss of 0, so it teaches nothing.
 
     Args:
         image_features: ``(n, d)``, of any length but zero; row ``i`` belongs to row ``i`` of ``text_features``.
         text_features: ``(n, d)``.
-        logit_scale: the factor itself; for a model, ``model.logit_scale.exp()``.
+        logit_scale: the factor itself, not its logarithm; for a model, ``model.logit_scale.exp()``.
         same: ``(n, n)``, bool, symmetric. Where ``same[i, j]``, text ``i`` also fits image ``j``, for instance because
             two captions are equal. Such a pair is a false negative, so neither is a candidate for the other.
 
@@ -37,8 +37,8 @@ def contrastive_loss(
             raise TypeError(f"Expected {name} as a tensor; got {shown(features)}. Wrap an array in torch.tensor.")
     if image_features.ndim != 2 or image_features.shape != text_features.shape or not len(image_features):
         raise ValueError(
-            "Expected image_features and text_features of one shape (n, d); got "
-            f"{tuple(image_features.shape)} and {tuple(text_features.shape)}. Give one text for each image."
+            "Expected image_features and text_features of the same shape (n, d); got "
+            f"{tuple(image_features.shape)} and {tuple(text_features.shape)}. Pass one text for each image."
         )
     dtype = torch.promote_types(image_features.dtype, torch.float32)
     images, texts = (functional.normalize(rows.to(dtype), dim=1) for rows in (image_features, text_features))

@@ -1,4 +1,4 @@
-"""Keep a training run in a folder, so that a kill does not end it and no other run is taken for it."""
+"""Save a training run in a folder, so that it survives a kill and is not confused with another run."""
 
 import hashlib
 import zipfile
@@ -40,7 +40,7 @@ class Measure(NamedTuple):
 
 
 class Run:
-    """A run between two steps: all that a kill must not take away.
+    """The state of a run between two steps: all that has to survive a kill.
 
     Attributes:
         measures: so far.
@@ -70,7 +70,7 @@ class Run:
         write_whole(folder / RUN, state)
 
     def resume(self, folder: Path, key: Mapping[str, object]) -> None:
-        """Go to where the folder's run stands; stay at the start if there is none.
+        """Continue the run that is saved in the folder; stay at the start if there is none.
 
         Raises:
             ValueError: the file is damaged, or its run has another key.
@@ -85,14 +85,14 @@ class Run:
             state = torch.load(path, map_location="cpu", weights_only=True)
             theirs = dict(state["key"])
         except Exception as error:  # a damaged file makes torch raise nearly anything
-            raise ValueError(f"{printable(path)} is damaged. Delete it, and the run starts anew.") from error
+            raise ValueError(f"{printable(path)} is damaged. Delete it to start the run again.") from error
         other = [
             f"other {name}" if isinstance(mine, str) else f"{name}={theirs.get(name)} instead of {mine}"
             for name, mine in key.items()
             if theirs.get(name) != mine
         ]
         if other:
-            raise ValueError(f"{printable(folder)} holds a run with {', '.join(other)}. Name another folder.")
+            raise ValueError(f"{printable(folder)} holds a different run, with {', '.join(other)}. Use another folder.")
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.measures, self.best = [Measure(*measure) for measure in state["measures"]], Measure(*state["best"])
@@ -110,7 +110,7 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         lock = FileLock(folder / ".lock").acquire(timeout=0)
     except Timeout as error:
-        raise BlockingIOError(f"{printable(folder)} is in use by another run. Name another folder.") from error
+        raise BlockingIOError(f"{printable(folder)} is in use by another run. Use another folder.") from error
     with lock:
         yield
 

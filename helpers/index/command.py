@@ -1,7 +1,7 @@
-"""Search the images of a folder by words, by images, by both; what is new there is encoded first.
+"""Search the images of a folder by text, by image, or by both. New images are encoded first.
 
-A text or an image may have a weight in front: "0.5*snow". The best are printed first, each with its cosine similarity
-with the query. Exit status 0 if an image was found, 1 if none, 2 if something is wrong.
+A text or an image may have a weight in front, such as "0.5*snow". The best matches are printed first, each with its
+cosine similarity to the query. The exit status is 0 if an image was found, 1 if none was, and 2 after an error.
 """
 
 import argparse
@@ -31,7 +31,7 @@ LISTED = 3  # of the images that cannot be read
 def main(arguments: list[str]) -> int:
     """Update the index of a folder, search it, and print what was found."""
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # no terminal stops at a letter
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # no terminal fails at a character
     options = _parser().parse_intermixed_args(arguments)
     try:
         with _interruptible():
@@ -43,10 +43,10 @@ def main(arguments: list[str]) -> int:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """End the process at Ctrl-C at once, whatever its threads are doing: the index may be killed at any moment."""
+    """End the process as soon as Ctrl-C is pressed, whatever its threads are doing: a kill never damages the index."""
 
     def stop(*_: object) -> NoReturn:
-        print("Interrupted. What was encoded is saved; the same command continues.", file=sys.stderr, flush=True)
+        print("Interrupted. What was encoded is saved; run the same command to resume.", file=sys.stderr, flush=True)
         os._exit(130)
 
     if threading.current_thread() is not threading.main_thread():
@@ -61,17 +61,17 @@ def _interruptible() -> Iterator[None]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m helpers search", description=__doc__)
-    parser.add_argument("folder", help="of the images; its index lives inside it, in .clip-index")
-    parser.add_argument("text", nargs="*", help="what to look for")
-    parser.add_argument("--image", action="append", default=[], metavar="FILE", help="find what is like it")
-    parser.add_argument("--not", action="append", default=[], metavar="TEXT", dest="no_text", help="lead away from it")
-    parser.add_argument("--not-image", action="append", default=[], metavar="FILE", help="lead away from it")
-    parser.add_argument("-k", type=int, default=10, help="how many at most; by default 10")
-    parser.add_argument("--threshold", type=float, metavar="SCORE", help="only those with a higher score")
-    parser.add_argument("--model", default=os.environ.get("CLIP_MODEL", "tiny"), help="by default $CLIP_MODEL, or tiny")
-    parser.add_argument("--index-folder", metavar="FOLDER", help="where the index lives if not inside the folder")
-    parser.add_argument("--html", metavar="FILE", help="write the matches as a page as well")
-    parser.add_argument("--json", action="store_true", help="print all as JSON")
+    parser.add_argument("folder", help="folder of images; its index is kept inside it, in .clip-index")
+    parser.add_argument("text", nargs="*", help="text to search for")
+    parser.add_argument("--image", action="append", default=[], metavar="FILE", help="image to search for")
+    parser.add_argument("--not", action="append", default=[], metavar="TEXT", dest="no_text", help="subtract this text")
+    parser.add_argument("--not-image", action="append", default=[], metavar="FILE", help="subtract this image")
+    parser.add_argument("-k", type=int, default=10, help="largest number of results (default: 10)")
+    parser.add_argument("--threshold", type=float, metavar="SCORE", help="show only images with a higher score")
+    parser.add_argument("--model", default=os.environ.get("CLIP_MODEL", "tiny"), help="default: $CLIP_MODEL, or tiny")
+    parser.add_argument("--index-folder", metavar="FOLDER", help="keep the index here instead of inside the folder")
+    parser.add_argument("--html", metavar="FILE", help="write the results to an HTML page as well")
+    parser.add_argument("--json", action="store_true", help="print the results as JSON")
     return parser
 
 
@@ -122,5 +122,5 @@ def _notes(index: FolderIndex, model: str) -> list[str]:
         notes.append(f"left out: {len(errors) - LISTED:,} more; --json lists all")
     sample = [index.folder / path for path in paths[:: -(-len(paths) // SAMPLE)]]
     if model in KNOW_NO_PHOTOGRAPHS and are_photographs(sample):
-        notes.append(f"most images here look like photographs, and {model} knows none: try --model ViT-B/32")
+        notes.append(f"most images here look like photographs, which {model} does not recognize: try --model ViT-B/32")
     return notes

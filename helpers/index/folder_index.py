@@ -24,7 +24,7 @@ UNSEEN = Known(None, None, None)
 
 
 class UpdateResult(NamedTuple):
-    """How many files an update met: newly encoded, known by their content, unreadable, gone, and unchanged."""
+    """Numbers of files in an update: newly encoded, known by their content, unreadable, gone, and unchanged."""
 
     encoded: int
     known: int
@@ -34,18 +34,18 @@ class UpdateResult(NamedTuple):
 
 
 class FolderIndex:
-    """The images of a folder and of its sub-folders, to be searched. Hidden ones are left out.
+    """A search index for the images of a folder and its subfolders, hidden files and folders excepted.
 
     The index is one SQLite file, ``FOLDER/.clip-index/KEY.sqlite``; `helpers.index.store` describes its tables. Each
-    model has a file of its own: it is known by its weights, its precision, its preprocessing, the way of decoding, and
-    by what it does with one image and one text. A kill costs two batches at most, and a resumed update goes on with the
-    very batches that an uninterrupted one has. Damage is noticed: `search` refuses, and `update` encodes again what is
-    lost. To start afresh, delete the file. Embeddings are held in memory: a million of 512 values take 2 GB. Use an
-    object in one thread, and a new object after you change the model.
+    model has its own file. A model is identified by its weights, precision and preprocessing, by the way of decoding,
+    and by the embeddings of one image and one text. A kill loses at most two batches, and a resumed update has the same
+    batches as an uninterrupted one. Damage is detected: `search` refuses to run, and `update` encodes the lost images
+    again. To start from scratch, delete the file. Embeddings are held in memory: a million of 512 values take 2 GB.
+    Use each object in one thread only, and make a new one after you change the model.
 
     Attributes:
-        folder: the absolute path.
-        model, preprocess, fast_decode: what makes the features.
+        folder: the absolute path of the folder.
+        model, preprocess, fast_decode: what the features depend on.
     """
 
     def __init__(
@@ -57,14 +57,14 @@ class FolderIndex:
         batch_size: int = 64,
         fast_decode: bool = True,
     ) -> None:
-        """Read what is indexed so far. Nothing is written.
+        """Read the existing index, if there is one. Nothing is written.
 
         Args:
-            folder: of the images.
+            folder: folder of images.
             model: from `load` or `clip.load`.
             preprocess: the transform that came with it.
-            index_folder: where the index shall live instead. It may hold the indexes of several folders.
-            batch_size: images that are encoded and saved together.
+            index_folder: folder to keep the index in instead. It may hold the indexes of several folders.
+            batch_size: number of images that are encoded and saved together.
             fast_decode: as in `encode_images`.
 
         Raises:
@@ -82,35 +82,35 @@ class FolderIndex:
 
     @property
     def paths(self) -> list[str]:
-        """The images that can be found: their paths inside the folder, with ``/``, sorted."""
+        """Paths of the images that can be found, relative to the folder, with ``/``, sorted."""
         return list(self._store.searchable()[0])
 
     @property
     def features(self) -> np.ndarray:
-        """``(paths, d)`` float32, a copy: row ``i`` is the embedding of ``paths[i]``, of length 1."""
+        """A copy of the embeddings, ``(paths, d)`` float32: row ``i`` belongs to ``paths[i]`` and has length 1."""
         return self._store.features[self._store.searchable()[1]]
 
     @property
     def errors(self) -> dict[str, str]:
-        """The files that cannot be read, each with its reason."""
+        """The files that cannot be read, each with the reason."""
         return {path: known.error for path, known in sorted(self._store.files.items()) if known.error}
 
     def update(self, progress: bool = True) -> UpdateResult:
         """Bring the index up to date with the folder.
 
-        A file is opened only if its size, times of change or place on the disk are not those in the index, and encoded
-        only if its content is new. After an interruption, call it again.
+        A file is opened only if its size, timestamps or inode differ from those in the index, and encoded only if its
+        content is new. After an interruption, call `update` again.
 
         Args:
-            progress: show a bar when the work takes longer than two seconds.
+            progress: show a progress bar if the work takes longer than two seconds.
 
         Returns:
-            How many files of each kind it met.
+            The number of files of each kind.
 
         Raises:
-            ValueError: the folder is gone, the index is of another format, or the model was changed since this object
+            ValueError: the folder is gone, the index is of another format, or the model has changed since this object
                 was made.
-            RuntimeError: another process is updating this index, or it was deleted meanwhile.
+            RuntimeError: another process is updating this index, or it was deleted during the update.
             OSError: the index cannot be read or written. What was saved before is safe.
         """
         _existing(self.folder)
@@ -135,18 +135,18 @@ class FolderIndex:
     def search(
         self, text: Texts | None = None, image: Images | None = None, k: int = 10, threshold: float | None = None
     ) -> list[Match]:
-        """Find the images that fit best. All are compared; the result is exact.
+        """Find the images that fit a query best. All images are compared, so the result is exact.
 
         Args:
-            text: what to look for. Several are a list, each a text or a pair ``(text, weight)``; a negative weight
-                leads away from it: ``["a red car", ("snow", -0.5)]``.
-            image: a path or a PIL image, from anywhere; or a list of them, with weights in the same way. The embeddings
-                of all texts and images, of length 1 times their weights, are added.
-            k: how many; a smaller folder gives fewer.
-            threshold: only scores above it count, so there may be fewer than ``k``, or none.
+            text: the text to search for, or a list, each item a text or a pair ``(text, weight)``. A negative weight
+                leads away from a text: ``["a red car", ("snow", -0.5)]``.
+            image: a path or a PIL image, which need not be in the folder, or a list of them, with weights in the same
+                way. The query is the sum of all embeddings of texts and images, each of length 1 times its weight.
+            k: largest number of results; a smaller folder yields fewer.
+            threshold: only images with a higher score are returned, so there may be fewer than ``k``, or none.
 
         Returns:
-            The best first; of equal scores, the path that is first in the alphabet.
+            The matches, best first; equal scores are sorted by path.
 
         Raises:
             TypeError: an argument has the wrong type.
@@ -159,10 +159,13 @@ class FolderIndex:
         threshold = None if threshold is None else number("threshold", threshold)
         self._store.catch_up()
         if self._store.damage:
-            raise ValueError(f"{self._store.damage}. Call update(), which encodes again what is lost.")
+            raise ValueError(f"{self._store.damage}. Call update(), which encodes the lost images again.")
         paths, rows = self._store.searchable()
         if not paths:
-            raise ValueError(f"No image of {printable(self.folder)} is in the index. Call update() first.")
+            raise ValueError(
+                f"Expected images of {printable(self.folder)} in the index; got none. "
+                "Add some to the folder, or call update() first."
+            )
         k = min(k, len(paths))
         query = encode_query(self.model, self.preprocess, text, image, self.fast_decode)
         scores = (self._store.features @ query)[rows]
@@ -175,12 +178,12 @@ class FolderIndex:
 
     def _refuse_another_model(self) -> None:
         if not same_maker(self._maker, fingerprint(self.model, self.preprocess, self.fast_decode)):
-            raise ValueError("The model or the preprocess was changed since this FolderIndex was made. Make a new one.")
+            raise ValueError("The model or preprocess has changed since this FolderIndex was made. Make a new one.")
 
 
 def _existing(folder: Path) -> Path:
     if not folder.is_dir():
-        raise ValueError(f"Expected folder to be a folder of images; there is none at {printable(folder)}.")
+        raise ValueError(f"Expected a folder of images; got {printable(folder)}, which is not one. Check the path.")
     return folder
 
 

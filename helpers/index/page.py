@@ -1,4 +1,4 @@
-"""Write matches as a page that needs nothing else, and tell photographs from drawings."""
+"""Write matches as a self-contained HTML page, and distinguish photographs from drawings."""
 
 import base64
 import io
@@ -50,11 +50,11 @@ a {{ color: #0b57d0; }}
 
 
 def refuse_foreign(file: Path) -> None:
-    """Refuse to overwrite what is not a page that `write_page` wrote.
+    """Refuse to overwrite anything but a page that `write_page` wrote.
 
     Raises:
-        ValueError: there is such a thing.
-        OSError: it cannot be read.
+        ValueError: the file is something else.
+        OSError: the file cannot be read.
     """
     if not file.exists() and not file.is_symlink():
         return
@@ -63,13 +63,13 @@ def refuse_foreign(file: Path) -> None:
             if there.read(len(MARK)) == MARK.encode():
                 return
     raise ValueError(
-        f"Expected a new file, or a page that this command wrote; got {printable(file)}, which it did not. "
+        f"Expected a new file, or a page that this command wrote; got {printable(file)}, which is neither. "
         "Choose another name."
     )
 
 
 def write_page(file: Path, text: str) -> None:
-    """Write a page as a whole or not at all.
+    """Write a page completely or not at all.
 
     Raises:
         ValueError: there is something that this function did not write.

@@ -18,7 +18,7 @@ NOTHING_LEFT = 1e-4  # of the weights; what is shorter is made of rounding
 
 
 class Match(NamedTuple):
-    """An image that was found, and its cosine similarity with the query, in [-1, 1]."""
+    """An image that was found, and its cosine similarity to the query, in [-1, 1]."""
 
     path: Path
     score: float
@@ -27,7 +27,7 @@ class Match(NamedTuple):
 def encode_query(
     model: CLIP, preprocess: Callable, text: Texts | None = None, image: Images | None = None, fast_decode: bool = True
 ) -> np.ndarray:
-    """Encode a query: the sum of the embeddings of its parts, each of length 1 times its weight.
+    """Encode a query as the sum of the embeddings of its parts, each of length 1 times its weight.
 
     So the similarity of an image with the query is, up to a factor, the weighted sum of its similarities with the
     parts.
@@ -47,7 +47,7 @@ def encode_query(
     texts = _pairs(text, isinstance(text, (str, bytes)))
     images = _pairs(image, is_source(image))
     if not texts and not images:
-        raise ValueError("Expected a query; got neither text nor image. Give a text, an image, or both.")
+        raise ValueError("Expected a query; got neither text nor image. Pass a text, an image, or both.")
     weights = np.array([number("weight", weight) for _, weight in texts + images])
     rows = [encode_texts(model, [text], progress=False) for text, _ in texts]
     rows += [encode_images(model, preprocess, [image], progress=False, fast_decode=fast_decode) for image, _ in images]

@@ -1,4 +1,4 @@
-"""The images of a folder: which files there are, which contents are new, and what their features are."""
+"""Find the images of a folder, determine which contents are new, and encode these."""
 
 import os
 from collections import deque
@@ -20,11 +20,11 @@ SUFFIXES = frozenset(
     ".avif .bmp .gif .heic .heif .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tga .tif .tiff .webp".split()
 )
 LARGE = 100_000_000  # bytes; a file of more is hashed only if it begins as an image does
-CHANGED = "it was changed while it was read"
+CHANGED = "it was changed while it was being read"
 
 
 class Entry(NamedTuple):
-    """What was found out about a file: the SHA-256 of its content, or why it cannot be read."""
+    """A file's record: the SHA-256 of its content, or why it cannot be read."""
 
     path: str
     stamp: str | None = None
@@ -36,13 +36,13 @@ Encode = Callable[[Iterable[list[tuple[Entry, Path]]]], Iterable[list[tuple[Entr
 
 
 def walk(folder: Path) -> Iterator[tuple[str, Stamp]]:
-    """Find every image, and every sub-folder that cannot be looked into. Hidden ones are left out.
+    """Find every image, and every subfolder that cannot be listed. Hidden files and folders are skipped.
 
     Yields:
         Path inside the folder, with ``/``, and stamp.
 
     Raises:
-        OSError: the folder itself cannot be looked into.
+        OSError: the folder itself cannot be listed.
     """
     waiting = [folder]
     while waiting:  # not os.walk, which calls itself for each level until Python 3.12
@@ -72,8 +72,8 @@ def encode_new(
 ) -> Iterator[tuple[list[Entry], dict[str, np.ndarray]]]:
     """Look into files, and encode each new content once.
 
-    What is new depends on the order of the files alone, and not on how far the work has come. So a work that goes on
-    after a kill has the very batches of one that was never stopped.
+    What is new depends only on the order of the files, and not on how far the update has come. An update that resumes
+    after a kill therefore has the same batches as one that was never interrupted.
 
     Args:
         folder: where they are.

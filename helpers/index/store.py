@@ -1,4 +1,4 @@
-"""Keep features and what is known of files in one SQLite file. A kill costs a batch or two; damage is found.
+"""Store features and file records in one SQLite file. A kill loses at most two batches, and damage is detected.
 
 Any SQLite tool opens the file. Its tables:
 
@@ -6,10 +6,10 @@ Any SQLite tool opens the file. Its tables:
 - ``features``: a row for each batch of new contents: the number of its first, their SHA-256 (64 letters each), and
   their embeddings, float32 (little-endian), of length 1.
 - ``about``: the format, the fingerprint of the model, and the state: how many rows there are, and the sum of their
-  checksums. It changes in the same transaction as the rows, so that a row that is lost, doubled or older is noticed.
+  checksums. It changes in the same transaction as the rows, so that a lost, duplicated or outdated row is detected.
 
-Each row has a CRC-32 of what it holds. While an update runs, SQLite keeps what is new beside the file (WAL), and
-readers see whole batches.
+Each row has a CRC-32 of its content. During an update, SQLite writes new rows to a separate file (WAL), so that
+readers see only whole batches.
 """
 
 import json
@@ -49,7 +49,7 @@ NOTHING = {"files": 0, "features": 0, "sum": 0}
 
 
 class Known(NamedTuple):
-    """What the store knows of a file.
+    """What the store knows about a file.
 
     Attributes:
         stamp: when it was read, as text; None if it has to be tried again.
@@ -63,7 +63,7 @@ class Known(NamedTuple):
 
 
 class DamageError(Exception):
-    """What is in the file is not what was written."""
+    """The content of the file is not what was written."""
 
 
 class Store:
@@ -73,7 +73,7 @@ class Store:
         place: the SQLite file.
         files: what is known of each path.
         row_of: the row of each content, by its SHA-256.
-        damage: what is wrong with the file; None if all is well. Only what is sound was read.
+        damage: what is wrong with the file, or None. Only undamaged rows were read.
     """
 
     def __init__(self, home: Path, key: str, maker: dict[str, Any], size: int) -> None:
@@ -81,7 +81,7 @@ class Store:
 
         Args:
             home: a folder, which need not exist yet. It may hold the stores of several models.
-            key: how the file is called. If another maker has that name, it is called KEY-2, and so on.
+            key: name of the file. If another maker's file has this name, KEY-2 is used, and so on.
             maker: the fingerprint of what makes the features.
             size: ``d``, the length of a row.
 
@@ -129,10 +129,10 @@ class Store:
         return self._listed
 
     def catch_up(self) -> None:
-        """Read the file again if it is not as it was at the last look.
+        """Read the file again if it has changed since it was last read.
 
         Raises:
-            ValueError: the store is of another format, or by now of another model.
+            ValueError: the store has another format, or now belongs to another model.
             OSError: the file cannot be read, or is a symbolic link.
         """
         try:
@@ -144,7 +144,7 @@ class Store:
                 if not about:
                     return
                 if not same_maker(self._maker, json.loads(about["maker"])):
-                    raise ValueError(f"{printable(self.place)} is another model's by now. Open a FolderIndex again.")
+                    raise ValueError(f"{printable(self.place)} now belongs to another model. Make a new FolderIndex.")
                 self._state = state
                 self._read_all(base)
         except (FileNotFoundError, NotADirectoryError):
@@ -154,7 +154,7 @@ class Store:
             self._keep_what_is_sound()
 
     def _read_all(self, base: sqlite3.Connection) -> None:
-        """Read both tables, and compare all checksums. What is sound is kept even where the rest is not."""
+        """Read both tables, and verify all checksums. Undamaged rows are kept even if others are damaged."""
         unsound = self._read_features(base)
         total = self._total
         for path, stamp, row, error, checksum in base.execute("SELECT * FROM files"):
@@ -166,7 +166,7 @@ class Store:
             total += checksum
         found = {"id": self._state["id"], "files": len(self.files), "features": len(self.row_of), "sum": total}
         if unsound or found != self._state:
-            raise DamageError(f"{unsound} rows do not match their checksums, others may be missing")
+            raise DamageError(f"{unsound} rows do not match their checksums; others may be missing")
 
     def _read_features(self, base: sqlite3.Connection) -> int:
         """Read the embeddings; return how many rows are unsound."""
@@ -205,7 +205,7 @@ class Store:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Become the only writer until the end of a ``with`` block. What is damaged is dropped first.
+        """Become the only writer until the end of a ``with`` block, after dropping damaged rows.
 
         Raises:
             RuntimeError: another process is the writer.
@@ -231,12 +231,12 @@ class Store:
             raise RuntimeError(f"Another process is writing to {name}. Try again when it has finished.") from error
         except OSError as error:
             why = f"Cannot write the index to {printable(home)} ({reason(error)})."
-            raise PermissionError(f"{why} Name another place with index_folder.") from error
+            raise PermissionError(f"{why} Set index_folder to another folder.") from error
         with lock:
             yield
 
     def _is_intact(self) -> bool:
-        """Let SQLite look at what reading never meets, such as free pages; writing could stumble over them."""
+        """Let SQLite check what reading never touches, such as free pages, because writing could fail on them."""
         try:
             with closing(_connect(self.place, "rw")) as base:
                 base.execute("BEGIN IMMEDIATE")
@@ -247,7 +247,7 @@ class Store:
             raise
 
     def _write_anew(self) -> None:
-        """Write a new file with what is sound in memory."""
+        """Write a new file with the undamaged rows in memory."""
         for file in _parts(self.place):
             file.unlink(missing_ok=True)
         features, contents, files = self.features, list(self.row_of), self.files
@@ -340,19 +340,19 @@ class Store:
 
 
 def _about_of(base: sqlite3.Connection, place: Path) -> dict[str, str]:
-    """Read and check what the file says of itself; nothing if it has no tables yet."""
+    """Read and check the metadata of the file; return nothing if it has no tables yet."""
     tables = [sql for (sql,) in base.execute("SELECT sql FROM sqlite_schema ORDER BY name")]
     if not tables:
         return {}
     about = {}
     for name, value, checksum in base.execute("SELECT name, value, checksum FROM about"):
         if checksum != zlib.crc32(f"{name}\0{value}".encode()):
-            raise DamageError("what it says of itself does not match its checksum")
+            raise DamageError("its metadata does not match its checksum")
         about[name] = value
     if (made := about.get("format")) not in (None, FORMAT):
         raise ValueError(
-            f"{printable(place)} is an index of format {printable(made)}, and this version reads format {FORMAT}. "
-            "Delete the file, or name another place with index_folder."
+            f"Expected an index of format {FORMAT}; got {printable(place)} of format {printable(made)}. "
+            "Delete the file, or set index_folder to another folder."
         )
     if tables != SCHEMA or about.keys() != {"format", "maker", "state"}:
         raise DamageError("its tables are not those of an index")
@@ -361,7 +361,7 @@ def _about_of(base: sqlite3.Connection, place: Path) -> dict[str, str]:
 
 @contextmanager
 def _reading(place: Path) -> Iterator[sqlite3.Connection]:
-    """Open a file as it is at one moment. What SQLite raises, or a damaged value makes us raise, becomes one sentence.
+    """Open a snapshot of a file. Errors from SQLite or from damaged values become errors of one sentence.
 
     Raises:
         FileNotFoundError, NotADirectoryError: there is no such file.
@@ -385,12 +385,12 @@ def _reading(place: Path) -> Iterator[sqlite3.Connection]:
 
 @contextmanager
 def _writing(place: Path) -> Iterator[None]:
-    """Turn what SQLite raises into one sentence that names the file."""
+    """Turn an error from SQLite into one sentence that names the file."""
     try:
         yield
     except sqlite3.Error as error:
         why = f"Cannot write {printable(place)} ({reason(error)})."
-        raise OSError(f"{why} What was saved is safe. Make room or mend that, then call update() again.") from error
+        raise OSError(f"{why} What was saved is safe. Fix the cause, then call update() again.") from error
 
 
 def _code(error: sqlite3.Error) -> int:
@@ -442,7 +442,7 @@ def _parts(place: Path) -> list[Path]:
 def _no_link(path: Path) -> Path:
     if path.is_symlink():
         raise PermissionError(
-            f"{printable(path)} is a symbolic link, and no index is kept behind one. Delete the link."
+            f"{printable(path)} is a symbolic link, which the index does not follow. Delete the link."
         )
     return path
 

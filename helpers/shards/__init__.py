@@ -26,4 +26,5 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name != "pyarrow":
             raise
-        raise ModuleNotFoundError("helpers.shards writes Parquet files: pip install pyarrow", name="pyarrow") from error
+        need = "Expected pyarrow, which writes Parquet files; got none. Run `pip install pyarrow`."
+        raise ModuleNotFoundError(need, name="pyarrow") from error

@@ -1,4 +1,4 @@
-"""Encode the images of a manifest into shards, in processes here or on a Ray cluster; continue after a kill."""
+"""Encode the images of a manifest into shards, in local processes or on a Ray cluster; resume after a kill."""
 
 import csv
 import gc
@@ -44,12 +44,12 @@ Submit = Callable[..., Future]
 
 
 class EncodeResult(NamedTuple):
-    """What an encoding met.
+    """A summary of what was encoded.
 
     Attributes:
-        rows: of the manifest, or of the part of it.
-        kept: those in shards that were there already.
-        errors: those without features, kept ones too; ``_errors.csv`` lists them.
+        rows: rows of the manifest, or of the part that was encoded.
+        kept: rows in shards that existed and are current.
+        errors: rows without features, including kept ones; ``_errors.csv`` lists them.
     """
 
     rows: int
@@ -73,48 +73,49 @@ def encode_manifest(
     ray: bool = False,
     progress: bool = True,
 ) -> EncodeResult:
-    """Encode the images of a manifest into Parquet files, the shards.
+    """Encode the images of a manifest into Parquet files, called shards.
 
-    Shard ``000003.parquet`` holds the fourth 4,096 rows of the manifest, in its order and with all its columns. It adds
-    ``sha256`` and ``stamp`` (bytes, times, inode) of the image's file, ``features`` as `encode_images` gives them, and
-    ``error``: a row with an error has NaN for features. The file's metadata says what made the features, and holds a
-    checksum of the whole file, which `read_shard` compares.
+    Shard ``000003.parquet`` holds the fourth 4,096 rows of the manifest, in the same order and with all their columns.
+    Four columns are added: ``sha256`` and ``stamp`` (size, timestamps, inode) of the image file, ``features`` as
+    `encode_images` returns them, and ``error``. A row with an error has NaN for features. The metadata of a shard
+    describe the model and hold a checksum of the whole file, which `read_shard` verifies.
 
-    A shard is written under another name, then renamed: it is whole, or not there. After an interruption, call it
-    again: what is there stays, unless a row or an image of it was edited since. Rows may be added to the end of the
-    manifest. An image that is gone keeps its features. The files are the same whatever the number of workers, on the
-    same kind of processor. A script must call it below ``if __name__ == "__main__":``, because its workers import it.
+    A shard is written under a temporary name and then renamed, so that it is either complete or absent. After an
+    interruption, make the same call again: existing shards are kept unless one of their rows or images has changed.
+    Rows may be added at the end of the manifest. A deleted image keeps its features. The files do not depend on the
+    number of workers, on the same kind of processor. A script must make the call below ``if __name__ == "__main__":``,
+    because the workers import the script.
 
     Args:
-        manifest: CSV with a line of names, or Parquet. The columns ``id``, each one once, and ``path``, relative to the
-            manifest's folder; others are kept. Its ids must fit into memory.
-        out: the folder of the shards, which need not exist yet.
+        manifest: CSV with a header, or Parquet, with the columns ``id`` (unique) and ``path`` (relative to the folder
+            of the manifest). Other columns are kept. All ids must fit into memory.
+        out: folder for the shards, which need not exist yet.
         model, device, precision: as `load` takes them.
-        workers: processes, each with a model of its own. By default one per GPU, or else one per core; on a CPU each
-            has one thread. With ``ray``, how many shards are in work at once; 64 by default.
-        shard_size: rows of a shard.
-        batch_size: images that are encoded together.
+        workers: number of processes, each with its own copy of the model. By default one per GPU, or else one per core;
+            on a CPU each has one thread. With ``ray``, number of shards in progress at once, by default 64.
+        shard_size: rows per shard.
+        batch_size: images per forward pass.
         fast_decode: as in `encode_images`.
-        float16: write features of 16 bits, in half the space; their values move by less than a thousandth.
-        part: ``(2, 8)`` encodes the second of eight parts, so that eight machines with a common ``out`` share the work.
+        float16: write features in 16 bits, half the space; their values change by less than a thousandth.
+        part: ``(2, 8)`` encodes the second of eight parts, so that eight machines with one ``out`` share the work.
         retry: encode again the shards in which an image could not be read.
-        ray: let Ray make the shards, on the cluster that it is connected to or else on this machine. All machines must
-            see the manifest, the images and ``out`` under the same paths.
-        progress: show a bar when the work takes longer than two seconds.
+        ray: run on the cluster that Ray is connected to, or else with Ray on this machine. All machines must see the
+            manifest, the images and ``out`` under the same paths.
+        progress: show a progress bar if the work takes longer than two seconds.
 
     Returns:
-        What it met.
+        The numbers of rows encoded, kept, and failed.
 
     Raises:
-        TypeError: an argument is of another type.
-        ValueError: the manifest can't be read; ``out`` has features of another model, other rows, a damaged shard or
+        TypeError: an argument has the wrong type.
+        ValueError: the manifest cannot be read; ``out`` holds features of another model, other rows, a damaged shard or
             files that are not shards; or an option is out of range.
-        RuntimeError: another process encodes into ``out``, or a worker was killed.
-        OSError: ``out`` can't be written.
+        RuntimeError: another process is encoding into ``out``, or a worker was killed.
+        OSError: ``out`` cannot be written.
     """
     shard_size, batch_size = whole("shard_size", shard_size), whole("batch_size", batch_size)
     if not 1 <= part[0] <= part[1]:
-        raise ValueError(f"Expected a part from (1, 8) to (8, 8), if there are eight; got {part}.")
+        raise ValueError(f"Expected part as (k, n) with 1 <= k <= n, such as (2, 8); got {part}.")
     chosen = torch.device(device or "cpu") if ray else checked_device(device)
     several = {"cpu": torch.get_num_threads(), "cuda": torch.cuda.device_count()}
     usual = several.get(chosen.type, 1) if chosen.index is None else 1
@@ -155,12 +156,12 @@ def encode_manifest(
 
 
 def _cut(table: Manifest, size: int, numbers: Container[int]) -> Iterator[tuple[int, pa.Table]]:
-    """Give the numbers and the rows of some shards."""
+    """Yield the numbers and the rows of some shards."""
     return ((number, rows) for number, rows in enumerate(table.tables(size)) if number in numbers)
 
 
 def _as_they_end(tasks: Iterator[tuple[int, Future]], at_once: int) -> Iterator[int]:
-    """Start some tasks at a time, and give the size of each when it ends; raise what it raises."""
+    """Run some tasks at a time, and yield the size of each when it ends; raise what it raises."""
     running = {future: size for size, future in islice(tasks, at_once)}
     while running:
         done = wait(running, PATIENCE, FIRST_COMPLETED).done
@@ -180,7 +181,7 @@ def _runner(ray: bool, workers: int, device: torch.device) -> AbstractContextMan
 
 @contextmanager
 def _in_processes(workers: int, device: torch.device) -> Iterator[Submit]:
-    """Let processes work, which start when there is something to do, and are killed if anything is raised."""
+    """Run work in processes, which start when there is something to do and are killed if an error is raised."""
     context = multiprocessing.get_context("spawn")  # the same on every system, and safe beside threads
     places, others = context.SimpleQueue(), set(multiprocessing.active_children())
     for place in range(workers):
@@ -204,7 +205,7 @@ def _in_processes(workers: int, device: torch.device) -> Iterator[Submit]:
 
 @contextmanager
 def _ctrl_c_held_back() -> Iterator[None]:
-    """Hold Ctrl-C back while a process starts, which inherits that; else it could be left behind, half started."""
+    """Block Ctrl-C while a process starts, which inherits the block; it could be left behind half started."""
     if current_thread() is not main_thread():  # where Ctrl-C never arrives
         yield
         return
@@ -241,17 +242,17 @@ def _end_with_parent() -> None:
 
 @contextmanager
 def _alone(folder: Path, part: tuple[int, int]) -> Iterator[None]:
-    """Be the only one to write this part."""
+    """Keep every other process from writing this part."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / f".lock{suffix(part)}", timeout=0):
             yield
     except Timeout as error:
-        raise RuntimeError(f"Another process encodes into {printable(folder)}. Wait until it ends.") from error
+        raise RuntimeError(f"Another process is encoding into {printable(folder)}. Wait for it to finish.") from error
 
 
 def suffix(part: tuple[int, int]) -> str:
-    """Give what the names of a part's own files end with."""
+    """Return the suffix of the names of a part's own files."""
     return "" if part[1] == 1 else f"-{part[0]}-of-{part[1]}"
 
 
@@ -259,15 +260,15 @@ def _refuse_others(folder: Path, count: int, errors: Path) -> None:
     """Refuse to write beside files that are not ours, or that another manifest made."""
     if files := [file for file in shard_files(folder) if int(file.stem) >= count]:
         raise ValueError(
-            f"Expected {count} shards, as many as the manifest has; got {printable(files[0])}. "
-            "Give another folder for another manifest or size of shards."
+            f"Expected {count} shards, as many as the manifest fills; got {printable(files[0])} as well. "
+            "Use another folder for another manifest or shard size."
         )
     if errors.exists() and not errors.read_bytes().startswith(",".join(HEADER).encode()):
-        raise ValueError(f"{printable(errors)} is not a list that `encode` wrote. Move it away.")
+        raise ValueError(f"Expected a list of errors that `encode` wrote; got {printable(errors)}. Move it away.")
 
 
 def _left(folder: Path, files: dict[int, Path]) -> set[int]:
-    """Say which shards a killed process was at."""
+    """Return the shards that a killed process was writing."""
     names = {name_of(number): number for number in files}
     return {names[stem] for stem in unfinished(folder, names).values()}
 
@@ -279,12 +280,12 @@ def _clear(folder: Path, files: dict[int, Path], errors: Path) -> None:
 
 
 def _what_died(again: set[int], size: int) -> str:
-    """Say that a worker was killed and, if it happened before, which rows to look at."""
-    killed = "A worker process was killed; often the memory is not enough."
+    """Explain that a worker was killed and, if it was not the first time, which rows to check."""
+    killed = "A worker process was killed, often because memory ran out."
     if not again:
-        return f"{killed} Run the same command again: it continues."
+        return f"{killed} Run the same command again to resume."
     rows = ", ".join(f"{number * size + 1:,} to {(number + 1) * size:,}" for number in sorted(again))
-    return f"{killed} The last run ended at the same rows: {rows}. Look at their images, or use fewer workers."
+    return f"{killed} The previous run ended at the same rows: {rows}. Check their images, or use fewer workers."
 
 
 def _list_errors(files: Iterable[Path], listed: Path) -> int:

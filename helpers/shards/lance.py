@@ -23,13 +23,13 @@ TOGETHER = 25  # shards of one write: many small ones make a table slow
 def merge_shards(database: "DBConnection", name: str, shards: str | PathLike) -> "Table":
     """Bring a table up to date with the shards of a folder.
 
-    Rows of shards that are new or were encoded again are inserted, or updated by their ``id``; rows that are no longer
-    in a shard, or have an error by now, are deleted. Search, filter, index and optimize the table with LanceDB's own
+    Rows of shards that are new or were encoded again are inserted, or updated by their ``id``. Rows that are no longer
+    in a shard, or now have an error, are deleted. Search, filter, index and optimize the table with LanceDB's own
     calls.
 
     Args:
         database: from ``lancedb.connect``.
-        name: of the table, which need not exist yet.
+        name: name of the table, which need not exist yet.
         shards: the folder that `encode_manifest` wrote.
 
     Returns:
@@ -37,7 +37,7 @@ def merge_shards(database: "DBConnection", name: str, shards: str | PathLike) ->
         the file that a row came from.
 
     Raises:
-        ValueError: there is no shard, one is damaged, or the features are of several models.
+        ValueError: there is no shard, one is damaged, or the features come from several models.
         OSError: a shard cannot be read.
     """
     files = {seal_of(file): file for file in shard_files(path_of("shards", shards))}

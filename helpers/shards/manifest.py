@@ -1,4 +1,4 @@
-"""A manifest says which images to encode. It is read some rows at a time; only its ids are held in memory."""
+"""A manifest lists the images to encode. It is read in blocks of rows; only its ids are held in memory."""
 
 import csv
 import re
@@ -21,7 +21,7 @@ FIELD = re.compile(r'(?:"(?:[^"]|"")*"|[^",\r\n][^,\r\n]*)?(?:,|\r?\n|\r|$)')  #
 
 
 class Manifest:
-    """A table of images: CSV with a line of names, or Parquet.
+    """A table of images: CSV with a header, or Parquet.
 
     It has the columns ``id`` (text, or integers in Parquet) and ``path``, which is relative to the manifest's own
     folder. All other columns are kept; those of CSV are text.
@@ -60,7 +60,7 @@ class Manifest:
         start, kept = 0, self.schema.append(pa.field("error", pa.string())).empty_table()
         for block in self._blocks():
             if stamp_of(self.file) != self._stamp:
-                raise ValueError(f"{self._name} was changed while it was read. Run the same command again.")
+                raise ValueError(f"{self._name} was changed while it was being read. Run the same command again.")
             faults = [self._fault(start + i, *keys) for i, keys in enumerate(_keys(block))]
             errors = compute.coalesce(block["error"], pa.array(faults, pa.string()))
             kept = pa.concat_tables([kept, block.set_column(block.num_columns - 1, "error", errors)])
@@ -72,14 +72,14 @@ class Manifest:
             yield kept.combine_chunks()
 
     def _fault(self, row: int, name: object, path: str | None) -> str | None:
-        """Say why an image can't be looked for."""
+        """Return why the image of a row cannot be opened, or None."""
         if name in (None, ""):
             return "the row has no id"
         if row in self._first:
-            return f"the id {name} is in row {self._first[row] + 1} already"
+            return f"the id {name} is already in row {self._first[row] + 1}"
         if not path:
             return "the row has no path"
-        return "the path contains a zero character" if "\0" in path else None
+        return "the path contains a null character" if "\0" in path else None
 
     def _columns(self) -> pa.Schema:
         if self._is_csv:
@@ -90,13 +90,13 @@ class Manifest:
             raise ValueError(f"Expected a Parquet file; got {self._name}: {reason(error)}.") from error
 
     def _checked(self, found: pa.Schema) -> pa.Schema:
-        """Refuse columns that cannot be encoded or kept; give them with ``id`` and ``path`` first."""
+        """Refuse columns that cannot be encoded or kept; return them with ``id`` and ``path`` first."""
         columns = ", ".join(map(printable, found.names))
         for name in KEYS:
             if name not in found.names:
                 raise ValueError(f"Expected a column {name!r} in {self._name}; got {columns}.")
         if len(set(found.names)) < len(found.names):
-            raise ValueError(f"Expected columns of different names in {self._name}; got {columns}.")
+            raise ValueError(f"Expected different names for the columns of {self._name}; got {columns}.")
         if taken := [name for name in found.names if name in OURS]:
             raise ValueError(f"{self._name} has a column {taken[0]!r}, which encoding adds. Rename it.")
         for field in found:
@@ -125,7 +125,7 @@ class Manifest:
                     yield table.append_column("error", pa.nulls(table.num_rows, pa.string()))
         except (pa.ArrowException, OSError) as error:
             where = f"{self._name}, column {printable(column)}"
-            raise ValueError(f"Expected a sound Parquet file; got {where}: {reason(error)}.") from error
+            raise ValueError(f"Expected a valid Parquet file; got {where}: {reason(error)}.") from error
 
     def _csv_blocks(self) -> Iterator[pa.Table]:
         lines = self._csv_rows()
@@ -141,7 +141,7 @@ class Manifest:
             yield table.select([*self.schema.names, "error"])
 
     def _csv_rows(self) -> Iterator[list[str]]:
-        """Read all lines that are not blank, the names first."""
+        """Read all lines that are not blank, the header first."""
         csv.field_size_limit(LONGEST_FIELD)
         names: list[str] = []
         row, taken = 0, []  # the lines that the row at hand is made of
@@ -159,16 +159,16 @@ class Manifest:
                         continue
                     for column, field in enumerate(fields):
                         if not field.isascii() and UNDECODED.search(field):
-                            raise ValueError(f"{self._place(row, column, names)} is not UTF-8. Save it as UTF-8.")
+                            raise ValueError(f"{self._place(row, column, names)} is not UTF-8. Save the file as UTF-8.")
                     yield fields
                     names, row = names or fields, row + 1
             except csv.Error as error:
                 where = self._place(row, _unsound("".join(taken)), names)
-                raise ValueError(f"{where} is not CSV: {reason(error)}. Look at its quotation marks.") from error
+                raise ValueError(f"{where} is not valid CSV: {reason(error)}. Check its quotation marks.") from error
 
     def _place(self, row: int, column: int, names: list[str]) -> str:
         name = f" ({printable(names[column])})" if column < len(names) else ""
-        return f"{self._name}, {f'row {row}' if row else 'the line of names'}, column {column + 1}{name}"
+        return f"{self._name}, {f'row {row}' if row else 'the header'}, column {column + 1}{name}"
 
 
 def _unsound(line: str) -> int:

@@ -15,7 +15,7 @@ from helpers._validation import reason
 
 @contextmanager
 def on_ray(device: torch.device) -> Iterator[Callable[..., Future]]:
-    """Give the function that submits work, as `concurrent.futures.Executor.submit` does.
+    """Yield a function that submits work, as `concurrent.futures.Executor.submit` does.
 
     Ray connects to the cluster that RAY_ADDRESS names, as in a job that ``ray job submit`` started, or starts one on
     this machine. It runs a task whose process or machine died on another one, three times.
@@ -24,7 +24,7 @@ def on_ray(device: torch.device) -> Iterator[Callable[..., Future]]:
         device: of the tasks; each gets a core and, if this is "cuda", a GPU.
 
     Raises:
-        BrokenExecutor: Ray gave a task up.
+        BrokenExecutor: Ray gave up on a task.
         Exception: what a task raised.
     """
     is_ours = not ray.is_initialized()

@@ -1,4 +1,4 @@
-"""A shard: some rows of a manifest with their features, in one Parquet file that is whole or not there."""
+"""A shard: some rows of a manifest with their features, in one Parquet file that is either complete or absent."""
 
 import hashlib
 import json
@@ -86,7 +86,7 @@ def encode_shard(rows: pa.Table, file: Path, maker: dict[str, Any], settings: Se
 
 @contextmanager
 def whole_file(file: Path) -> Iterator[Path]:
-    """Give another name to write a file under, which exists at once; rename it at the end, or remove it.
+    """Yield a temporary file to write to, which exists at once; rename it at the end, or remove it after an error.
 
     Raises:
         OSError: of the system, with the name of the file.
@@ -130,11 +130,11 @@ def name_of(number: int) -> str:
 
 
 def read_shard(file: Path) -> pa.Table:
-    """Read a shard, and compare every bit of its file with its checksum.
+    """Read a shard, and verify the checksum of the whole file.
 
     Raises:
-        ValueError: it is damaged, or not a shard.
-        OSError: there is no such file, or it cannot be read.
+        ValueError: the file is damaged or not a shard.
+        OSError: the file does not exist or cannot be read.
     """
     content = file.read_bytes()
     place = content.rfind(SEAL) + len(SEAL)
@@ -172,7 +172,7 @@ def check_made_by(schema: pa.Schema, expected: dict[str, Any], where: object) ->
 
     Args:
         schema: of the shard or table.
-        expected: what made the features beside which they shall stand.
+        expected: what made the features that they are to be used with.
         where: for the message.
 
     Raises:
@@ -183,7 +183,7 @@ def check_made_by(schema: pa.Schema, expected: dict[str, Any], where: object) ->
         of = [", ".join(str(about.get(name, "?"))[:8] for name in names) for about in (expected, found)]
         raise ValueError(
             f"Expected features of {of[0]} in {printable(where)}; got features of {of[1]} (weights, precision, "
-            "decoding, type). Give the same model and options, or another folder."
+            "decoding, type). Use the same model and options, or another folder."
         )
 
 
@@ -214,8 +214,8 @@ def is_current(file: Path, rows: pa.Table, expected: dict[str, Any], root: Path,
         kept[name] != same[name] for name in KEYS
     ):
         raise ValueError(
-            f"Expected the rows of the manifest in {printable(file)}; got others. "
-            "Give another folder for another manifest or size of shards."
+            f"Expected the rows of the manifest in {printable(file)}; got different rows. "
+            "Use another folder for another manifest or shard size."
         )
     paths, errors = kept["path"].to_pylist(), found["error"].to_pylist()
     before = zip(paths, found["stamp"].to_pylist(), found["sha256"].to_pylist(), strict=True)
@@ -233,8 +233,8 @@ def is_current(file: Path, rows: pa.Table, expected: dict[str, Any], root: Path,
     lost = [path for path, state, error in zip(paths, states, errors, strict=True) if state == "gone" and not error]
     if outdated and lost:
         raise ValueError(
-            f"{printable(file)} is outdated, and encoding it again would lose the features of {len(lost)} images that "
-            f"are gone, such as {printable(lost[0])}. Put them back, or give another folder."
+            f"{printable(file)} is outdated, but encoding it again would lose the features of missing images, "
+            f"{len(lost)} in all, such as {printable(lost[0])}. Restore them, or use another folder."
         )
     return not outdated
 
@@ -268,7 +268,7 @@ def _encoded(rows: pa.Table, settings: Settings) -> pa.Table:
             features[i], errors[i] = _judged(found, paths[i], features.dtype)
             if stamp_of(settings.root / paths[i]) != looks[i][0]:
                 del looks[i]
-                features[i], errors[i] = np.nan, str(ImageError(paths[i], "it was changed while it was read"))
+                features[i], errors[i] = np.nan, str(ImageError(paths[i], "it was changed while it was being read"))
     number = pa.field("element", pa.from_numpy_dtype(features.dtype), nullable=False)  # read in a fifth of the time
     kind = pa.list_(number, features.shape[1])
     stamps, digests = zip(*(looks.get(i, (None, None)) for i in range(rows.num_rows)), strict=True)
@@ -281,7 +281,7 @@ def _encoded(rows: pa.Table, settings: Settings) -> pa.Table:
 
 
 def _look(file: Path, path: str) -> tuple[Stamp, str]:
-    """Give the stamp and the SHA-256 of an image's file; ImageError if it can't be read."""
+    """Return the stamp and the SHA-256 of an image file; raise ImageError if it cannot be read."""
     stamp = stamp_of(file)
     if stamp is None:
         raise ImageError(path, "it is a folder or a device, not a file")
@@ -292,18 +292,18 @@ def _look(file: Path, path: str) -> tuple[Stamp, str]:
 
 
 def _judged(found: np.ndarray | ImageError, path: str, dtype: np.dtype) -> tuple[Any, str | None]:
-    """Give an image's features, or NaN and the reason."""
+    """Return an image's features, or NaN and the reason."""
     if isinstance(found, ImageError):
         return np.nan, str(ImageError(path, found.reason))
     with np.errstate(over="ignore"):
         row = found.astype(dtype)
     if not np.isfinite(row).all() or not row.any():
-        return np.nan, str(ImageError(path, "its features are not finite numbers, or all zero"))
+        return np.nan, str(ImageError(path, "its features are not finite, or are all zero"))
     return row, None
 
 
 def _compare(file: Path, stamp: list[int] | None, sha256: str | None) -> str:
-    """Say of an image's file whether its content is the "same" as before, "other", or "gone"."""
+    """Return whether the content of an image file is the "same" as before, "other", or "gone"."""
     now = stamp_of(file)
     if now in (None, UNKNOWN):
         return "gone"

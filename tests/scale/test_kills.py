@@ -56,7 +56,7 @@ def test_a_killed_worker_ends_it_and_the_next_run_finishes(noise, tmp_path):
         for worker in multiprocessing.active_children():
             worker.kill()
 
-    for message in ("Run the same command again: it continues", "ended at the same rows: 41 to 48"):
+    for message in ("Run the same command again to resume", "ended at the same rows: 41 to 48"):
         thread = threading.Thread(target=kill)
         thread.start()
         with pytest.raises(RuntimeError, match=message):
@@ -105,7 +105,7 @@ def test_ctrl_c_stops_it_in_one_line_and_leaves_nothing_half(noise, tmp_path):
     os.killpg(process.pid, signal.SIGINT)
     said = process.communicate()[1]
     assert process.returncode == 130
-    assert said.endswith("Stopped. The same command continues.\n")
+    assert said.endswith("Interrupted. Run the same command to resume.\n")
     assert "Traceback" not in said
     assert not list(tmp_path.glob(".*.part"))
 
