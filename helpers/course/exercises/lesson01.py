@@ -20,7 +20,7 @@ def exercise_1(parameters: int) -> str | None:
 def exercise_2(best_below: Callable) -> str | None:
     """The most accurate model up to a size."""
     if not callable(best_below):
-        return f"Expected a function of models and mib; got {type(best_below).__name__}."
+        return f"Expected a function of candidates and mib; got {type(best_below).__name__}."
     official = [m for m in list_models() if m.imagenet_accuracy]
     exact = [replace(official[0], name="just", download_mib=10)]
     cases = [
