@@ -21,3 +21,9 @@ assert matching.mean() > mismatched.mean() + 1.5 * mismatched.std()
 
 # %% topk-code  The first of each query, as the text alternative says.
 assert [captions[j] for j in indices[:, 0]] == ["a cup of coffee", "a dog", "a red car"]
+
+# %% ex3-code  Only the cat without a face fools tiny.
+assert cosines[2] > similarity[0, 0] + 0.05 and cosines[:2].max() < similarity[0, 0] - 0.05
+more = helpers.encode_texts(model, ["a cat face", "a grinning cat", "a black cat"])
+face, grin, black = helpers.cosine_similarity(more, image_features)[:, 0]
+assert abs(face - cosines[2]) < 0.03 and grin > similarity[0, 0] + 0.03 and black < similarity[0, 0] - 0.05
