@@ -36,6 +36,10 @@ assert (names[first], names[second]) == ("cake", "moon") and per_column[third] =
 assert per_column[[first, second]].sum() == 16
 assert confusion[names.index("cake")].max() == 10 == confusion[names.index("cake")].sum()
 
+# %% another-code  Cake and moon lead again, with 11 of 27 mistakes instead of 16 of 26.
+assert chosen[[first, second]].sum() == 11 and chosen.sum() == 27
+assert sorted(np.argsort(-chosen, kind="stable")[:2]) == sorted([first, second])
+
 # %% words-code  The sentence changes next to nothing; other languages lose most; codes are near chance.
 mean = {k: right[k].mean() for k in kinds}
 assert abs(mean["names"] - mean["“a photo of a …”"]) < 0.01
