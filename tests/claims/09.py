@@ -1,23 +1,23 @@
-# %% cell-6  captions beat empty words
-highest = null_scores.mean(axis=1).max()
-assert right.mean() > highest + 0.1
+# %% nothing-code  Each of them exceeds 0.1 with some image, and none is above 0.12 on average.
+assert empty_scores.max(axis=1).min() > 0.1 and empty_scores.mean(axis=1).max() < 0.12
 
-# %% cell-8  right pairs lie far above the floor
-assert z_scores.mean() > 2
+# %% hills-code  The floor is close to 0, and matching pairs are far above it.
+assert 0.02 < floor < 0.06 and 0.06 < spread < 0.1 and 0.4 < matching.mean() < 0.5
 
-# %% cell-10  two like images come first
-assert means[3] > means[1] + 0.2
+# %% unusual  At 0.25, fewer than one in a hundred mismatched pairs and most matching pairs score higher.
+assert 0.003 < (mismatched > 0.25).mean() < 0.012 and (matching > 0.25).mean() > 0.94
+assert 2.5 < (0.25 - floor) / spread < 3
 
-# %% cell-10  (a) beats (b)
-assert means[1] > means[2] + 0.2
+# %% kinds-code  (c) is far above (a), and (b) equals the mismatched captions within 0.02.
+means = [values.mean() for values in kinds.values()]
+assert abs(means[0] - means[1]) < 0.02 and means[2] > means[1] + 0.3 and means[3] > means[2] + 0.3
 
-# %% cell-19  all dimensions find what two hide
-assert full > 0.9 > flat
+# %% nearest  The plane hides nearly all of it.
+assert in_plane < 0.2 and in_all > 0.95
 
-# %% cell-21  the gap is small
-assert chance < gap < 2 * chance
+# %% gap-code  The gap of tiny is beyond all tosses, and small.
+assert by_chance.max() + 0.005 < gap < 0.3 and abs(by_chance.mean() - 0.19) < 0.01
 
-# %% cell-31  nearly kept
-for asked in (0.01, 0.05, 0.10):
-    fpr, recall = promise(asked, every, first, every, ~first)
-    assert abs(fpr - asked) < 0.003 + 0.3 * asked
+# %% real-print  Clean images separate nearly perfectly, small objects worse, noise worst.
+assert auc["clean"] > 0.995 and auc["clean"] > auc["small"] + 0.1 and auc["small"] > auc["noisy"] + 0.03
+assert abs(scores["small"][0][~match_of_4].mean() - floor) < 0.04
