@@ -1,30 +1,31 @@
-# %% cell-18  the crop is best in the middle
-assert best["middle"] is crop
+# %% position-code  In the middle the crop is nearest, at the edge it is the worst of the three by far, and pad and squash are close to each other.
+c, p, s = map(np.array, (scores["crop"], scores["pad"], scores["squash"]))
+assert c[0, 0] > max(p[0, 0], s[0, 0]) + 0.2 and c[0, 1] == 1
+assert c[-1, 0] < min(p[-1, 0], s[-1, 0]) - 0.08 and c[-1, 1] < 0.65
+assert min(p[:, 1].min(), s[:, 1].min()) > 0.82 and abs(p[:, 0] - s[:, 0]).max() < 0.1
 
-# %% cell-18  it is the worst at the edge
-assert worst is crop
+# %% squares-code  The three squares are good at the edge.
+assert cosine > 0.9 and named.mean() == 1
 
-# %% cell-18  pad and squash are about equal
-apart = [abs(near[p, pad] - near[p, squash]) for p in places]
-assert max(apart) < 0.1
+# %% squares-cost-code  Three squares raise the wrong pairs' scores.
+assert np.quantile(three, 0.95) > np.quantile(one, 0.95) + 0.03
 
-# %% cell-28  more pixels help
-assert by_size[0] < by_size[2] < by_size[4]
+# %% size-code  Beyond the model's side nothing changes; at half of it all names are right, at an eighth few.
+assert cosines[3:].min() > 0.98 and accuracies[2] == 1 and accuracies[0] < 0.5
+assert 0.8 < cosines[2] < 0.93 and cosines[0] < 0.2
 
-# %% cell-28  beyond the square they don't
-assert min(by_size[3:]) > 0.98
+# %% changes-plot  Five changes keep name and embedding, blur keeps the names only, turns lose half of them.
+kept = ["JPEG, quality 10", "mirrored", "in grey", "negative", "shifted"]
+assert all(after[k][0] > 0.8 and after[k][1] == 1 for k in kept)
+assert 0.45 < after["blurred"][0] < 0.6 and after["blurred"][1] == 1
+assert all(a < 0.47 and 0.4 < b < 0.6 for a, b in (after["quarter turn"], after["upside down"]))
 
-# %% cell-40  a full stop hardly matters
-assert same[1] > 0.99
+# %% wording-code  Capitals, the full stop, and the order of words do not matter; a slip may, and the rest is understood worse and worse.
+assert with_text[1:3].min() > 0.98
+assert with_text[3:6].max() < 0.95 and with_text[3:6].min() > 0.65
+assert with_text[6] < 0.65 and with_text[7] < 0.35 and abs(with_text[8:]).max() < 0.2
+assert with_cat[[7, 8, 9]].max() < with_cat[6] and with_cat[6] < with_cat[3:6].min() - 0.1
 
-# %% cell-40  other words and spellings matter
-assert same[2:].max() < 0.95
-
-# %% cell-40  another language matters most
-assert same[4] < same[1] - 0.5
-
-# %% cell-46  it is read
-assert heard["in front"] > heard["nowhere"] + 0.3
-
-# %% cell-46  second, it hardly counts
-assert moved["second"] > 0.95
+# %% late-code  The first place counts about twice as much as the last, which is still above nothing.
+assert by_place[0] > 1.8 * by_place[-1] > 1.8 * (without + 0.08)
+assert min(by_place[:3]) > max(by_place[3:]) + 0.04

@@ -1,59 +1,59 @@
 """The exercises of lesson 11, What CLIP sees."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable
 
 import numpy as np
-import torch
 from PIL import Image
 
-from helpers._clip import tokenizer
-from helpers.encode import encode_images
-from helpers.similarity import normalize
-
-HEIGHT, SEEN = 1000, 0.9
-ROOM = 75
-PLACES = ("things in the middle", "things at the edge")
+PANORAMA, SIDE = 4000, 1000
+SIZES = ((512, 256), (256, 256), (800, 200), (300, 1000), (410, 400))
 
 
-def exercise_1(
-    cosines: Sequence[float],
-    model: torch.nn.Module,
-    preprocess: Callable,
-    middle: Sequence[Image.Image],
-    edge: Sequence[Image.Image],
-    reference: np.ndarray,
-) -> str | None:
-    """The best of three squares, on average, for things in the middle and at the edge."""
-    for answer, images, place in zip(cosines, (middle, edge), PLACES, strict=True):
-        height = images[0].height
-        end = images[0].width - height
-        parts = [[p.crop((left, 0, left + height, height)) for p in images] for left in (0, end // 2, end)]
-        rows = [normalize(encode_images(model, preprocess, part, progress=False)) for part in parts]
-        each = np.stack([(row * reference).sum(axis=1) for row in rows])
-        right = each.max(axis=0).mean()
-        if abs(answer - each.mean()) < 0.005 < abs(answer - right):
-            return f"For {place} that is the mean over all squares: take the best one of each image."
-        if abs(answer - right) >= 0.005:
-            return f"For {place} too " + ("high." if answer > right else "low: take the best of three squares.")
+def exercise_1(count: int) -> str | None:
+    """How many squares that overlap by half cover a panorama."""
+    right = (PANORAMA - SIDE) // (SIDE // 2) + 1
+    if int(count) == right == count:
+        return None
+    if count == PANORAMA // SIDE:
+        return "That many squares cover the panorama without any overlap."
+    if count == 2 * PANORAMA // SIDE:
+        return f"The last of {count} squares would end beyond the edge of the panorama."
+    return f"Expected the number of starts from 0 to {PANORAMA - SIDE}, one every {SIDE // 2} pixels; got {count}."
+
+
+def exercise_2(squares: Callable) -> str | None:
+    """Square parts that cover an image and overlap by half."""
+    if not callable(squares):
+        return f"Expected a function of an image; got {type(squares).__name__}."
+    for width, height in SIZES:
+        fault = _fault(squares(_ruler(width, height)), width, height)
+        if fault:
+            return f"For an image of {width} × {height} pixels, {fault}"
     return None
 
 
-def exercise_2(width: float) -> str | None:
-    """The widest image of which 90 % is seen."""
-    share = min(width, HEIGHT) / max(width, HEIGHT)
-    if abs(width - HEIGHT / SEEN) < 2:
-        return None
-    if width < HEIGHT:
-        return "That is an image higher than wide: how much wider than high may it be?"
-    return f"Of {width:.0f} × {HEIGHT} CLIP sees {share:.0%}."
+def _ruler(width: int, height: int) -> Image.Image:
+    """Draw an image whose red and green say where along the longer side each pixel is."""
+    along = np.arange(max(width, height))
+    pixels = np.stack([along // 256, along % 256, np.zeros_like(along)], axis=-1).astype(np.uint8)
+    pixels = np.broadcast_to(pixels, (min(width, height), *pixels.shape))
+    return Image.fromarray(np.ascontiguousarray(pixels if width >= height else pixels.transpose(1, 0, 2)))
 
 
-def exercise_3(count: int, text: str) -> str | None:
-    """The words within the first 75 tokens."""
-    tokens = tokenizer.encode(text)
-    right = len(tokenizer.decode(tokens[:ROOM]).split())
-    if count == right:
-        return None
-    if count == ROOM:
-        return "These words need more than one token each."
-    return "Too " + ("many." if count > right else "few.") + f" The text has {len(tokens)} tokens, {ROOM} are read."
+def _fault(parts: list[Image.Image], width: int, height: int) -> str | None:
+    side, longer = sorted((width, height))
+    sizes = {part.size for part in parts}
+    if sizes != {(side, side)}:
+        return f"expected squares of {side} × {side} pixels; got {sorted(sizes)}."
+    corners = np.array([part.convert("RGB").getpixel((0, 0)) for part in parts], dtype=int)
+    starts = np.sort(corners[:, 0] * 256 + corners[:, 1])
+    if starts[0] or starts[-1] != longer - side:
+        return (
+            f"expected the squares to reach from one end to the other; the first starts at {starts[0]} and the "
+            f"last ends at {starts[-1] + side} of {longer}."
+        )
+    if np.diff(starts).max(initial=0) > math.ceil(side / 2):
+        return f"expected neighbours to overlap by at least half; two starts are {np.diff(starts).max()} pixels apart."
+    most = math.ceil((longer - side) / (side / 2)) + 1
+    return f"{most} squares are enough; got {len(parts)}." if len(parts) > most else None
