@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from helpers._validation import finite, numbers, printable, strings
+from helpers._validation import finite, number, numbers, printable, strings
 from helpers.images import ImageSource, open_image
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ MANY_LABEL_SIZE = 14  # in points: such a wide figure is shown smaller than it i
 IMAGE_WIDTH, IMAGE_HEIGHT, IMAGE_GAP = 0.94, 1.5, 0.1  # of the column's width; the height at most
 IMAGE_PIXELS = 400  # is sharp at 300 dots an inch
 LONGEST_LABEL = 100
+MOST_OPAQUE = 0.85  # of an occlusion map: the image has to show through
 DARK = 0.43  # below this part of viridis, white is read more easily than black
 
 
@@ -72,21 +73,27 @@ def plot_similarity(similarity: np.ndarray, texts: Sequence[str], images: Sequen
     return axes
 
 
-def plot_occlusion(image: ImageSource, occlusion_map: np.ndarray, axes: "Axes | None" = None) -> "Axes":
+def plot_occlusion(
+    image: ImageSource, occlusion_map: np.ndarray, axes: "Axes | None" = None, limit: float | None = None
+) -> "Axes":
     """Draw an occlusion map over its image, which is drawn in grey so that all colour belongs to the map.
 
     Args:
         image: the image, as `open_image` takes it.
         occlusion_map: ``(height, width)``, one of `occlusion_maps`.
         axes: where to draw; by default in a new figure.
+        limit: the drop at which the colour scale ends, in both directions from zero; by default the largest absolute
+            value of this map. Give the same limit to maps that you compare.
 
     Returns:
-        The matplotlib axes. Bright yellow is the largest drop, dark blue the smallest; the colour bar shows the values.
+        The matplotlib axes. Orange is a positive drop, purple a negative one, and the closer to zero, the more
+        transparent; the colour bar shows the values.
 
     Raises:
         ImageError: the image cannot be read.
-        TypeError: the map holds no numbers.
-        ValueError: the map does not have the shape of the image, or holds a value that is not finite.
+        TypeError: the map holds no numbers, or the limit is not a number.
+        ValueError: the map does not have the shape of the image, or holds a value that is not finite, or the limit is
+            not above 0.
     """
     import matplotlib.pyplot as plt  # here, because it doubles the time to import helpers
 
@@ -97,10 +104,14 @@ def plot_occlusion(image: ImageSource, occlusion_map: np.ndarray, axes: "Axes | 
             f"got {occlusion_map.shape}. Pass one map, such as occlusion_maps(…)[0], and its image."
         )
     finite("occlusion_map", occlusion_map)
+    limit = number("limit", (np.abs(occlusion_map).max() or 1) if limit is None else limit)
+    if limit <= 0:
+        raise ValueError(f"Expected limit to be above 0; got {limit}.")
     if axes is None:
         axes = plt.figure().add_subplot()
     axes.imshow(image.convert("L"), cmap="gray", vmin=0, vmax=255)
-    drawn = axes.imshow(occlusion_map, cmap="viridis", alpha=0.65)
+    alpha = MOST_OPAQUE * np.sqrt(np.abs(occlusion_map) / limit).clip(max=1)
+    drawn = axes.imshow(occlusion_map, cmap="PuOr_r", vmin=-limit, vmax=limit, alpha=alpha)
     shrink = 0.8 * min(1, image.height / image.width)  # no taller than a wide image
     axes.figure.colorbar(drawn, ax=axes, label="drop of cosine", shrink=shrink)
     axes.axis("off")

@@ -100,8 +100,22 @@ def test_plot_lays_the_map_over_the_image():
     under, over = axes.images
     assert np.array_equal(under.get_array(), np.array(helpers.open_image(IMAGES / "cat.png").convert("L")))
     assert np.array_equal(over.get_array(), occlusion_map)
-    assert over.get_cmap().name == "viridis"
-    assert 0 < over.get_alpha() < 1
+    assert over.get_clim() == pytest.approx((-0.2, 0.2))  # centred at zero
+    assert over.get_alpha().max() < 1
+    assert over.get_alpha()[np.abs(occlusion_map) < 1e-4].max() < 0.1
+
+
+def test_maps_can_share_their_limit():
+    occlusion_map = np.linspace(-0.1, 0.2, 256 * 256).reshape(256, 256)
+    axes = helpers.plot_occlusion(IMAGES / "cat.png", occlusion_map, limit=0.5)
+    assert axes.images[1].get_clim() == (-0.5, 0.5)
+    with pytest.raises(ValueError, match=r"^Expected limit to be above 0; got 0\.0\.$"):
+        helpers.plot_occlusion(IMAGES / "cat.png", occlusion_map, limit=0)
+
+
+def test_a_map_of_zeros_has_no_colour():
+    axes = helpers.plot_occlusion(IMAGES / "cat.png", np.zeros((256, 256)))
+    assert axes.images[1].get_alpha().max() == 0
 
 
 @pytest.mark.parametrize("size", [(384, 128), (128, 128), (128, 384)])

@@ -1,4 +1,4 @@
-# %% position-code  In the middle the crop is nearest, at the edge it is the worst of the three by far, and pad and squash are close to each other.
+# %% position-code  The crop is nearest in the middle and worst at the edge; pad and squash are close.
 c, p, s = map(np.array, (scores["crop"], scores["pad"], scores["squash"]))
 assert c[0, 0] > max(p[0, 0], s[0, 0]) + 0.2 and c[0, 1] == 1
 assert c[-1, 0] < min(p[-1, 0], s[-1, 0]) - 0.08 and c[-1, 1] < 0.65
@@ -20,7 +20,7 @@ assert all(after[k][0] > 0.8 and after[k][1] == 1 for k in kept)
 assert 0.45 < after["blurred"][0] < 0.6 and after["blurred"][1] == 1
 assert all(a < 0.47 and 0.4 < b < 0.6 for a, b in (after["quarter turn"], after["upside down"]))
 
-# %% wording-code  Capitals, the full stop, and the order of words do not matter; a slip may, and the rest is understood worse and worse.
+# %% wording-code  Capitals, the full stop, and the order of words do not matter; spelling does.
 assert with_text[1:3].min() > 0.98
 assert with_text[3:6].max() < 0.95 and with_text[3:6].min() > 0.65
 assert with_text[6] < 0.65 and with_text[7] < 0.35 and abs(with_text[8:]).max() < 0.2

@@ -1,7 +1,7 @@
 # %% baseline  All drawings are named correctly.
 assert (named(plain) == own).all()
 
-# %% without-code  Each of the four finds what it should not, by a wide margin; the figure's drawings are those of its description.
+# %% without-code  Each of the four finds what it should not; the figure is as described.
 assert [names[j] for j in indices[:, 0]] == unwanted
 assert [[names[j] for j in row] for row in indices[[0, 1], 1:2]] == [["dog"], ["bus"]]
 

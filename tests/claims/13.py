@@ -1,50 +1,46 @@
-# %% cell-19  a bird needs its half
-assert half_drops[0].argmax() == 0
+# %% maps  Each map is orange on its own object and purple on the other one.
+assert maps[0][:, :128].mean() > 0.01 > -0.005 > maps[0][:, 128:].mean()
+assert maps[1][:, 128:].mean() > 0.002 > -0.01 > maps[1][:, :128].mean()
 
-# %% cell-19  a boat needs its half
-assert half_drops[1].argmax() == 1
+# %% halves-code  Each object speaks for its text and against the other.
+assert table[0, 1] + 0.1 < table[0, 0] < table[0, 2] - 0.1
+assert table[1, 2] + 0.04 < table[1, 0] < table[1, 1] - 0.08
 
-# %% cell-26  each map is brighter on its own thing
-for one_map, side in zip(maps, (left, ~left), strict=True):
-    assert one_map[ink & side].mean() > one_map[~(ink & side)].mean() + 0.02
+# %% ink-code  On the own object positive, on the other negative, on white nearly nothing.
+for one_map, side in zip(maps, (is_left, ~is_left), strict=True):
+    assert one_map[ink & side].mean() > 0.02 and one_map[ink & ~side].mean() < -0.01
+    assert abs(one_map[~ink].mean()) < 0.008
 
-# %% cell-28  the difference is brighter on the left
-on_left = difference[:, :128].mean() > difference[:, 128:].mean()
-assert on_left
+# %% difference-code  The difference separates the two.
+assert (maps[0] - maps[1])[:, :128].mean() > 0.02 and (maps[0] - maps[1])[:, 128:].mean() < -0.01
 
-# %% cell-30  two maps mostly find both things
-assert by_map > 0.6
+# %% pairs-code  Present objects are found far above chance, absent ones at a quarter and a half.
+seen, unseen = np.mean(present, axis=0), np.mean(absent, axis=0)
+assert seen[0] > 0.85 and seen[1] > 0.95 and abs(unseen[0] - 0.25) < 0.09 and abs(unseen[1] - 0.5) < 0.11
 
-# %% cell-30  the difference nearly always does
-assert by_difference > 0.85
+# %% patch-code  A larger patch takes away more.
+tops = [one_map.max() for one_map in by_size]
+assert tops[0] + 0.03 < tops[1] < tops[2] - 0.05
 
-# %% cell-34  a larger patch takes more away
-rising = largest[0] < largest[1] < largest[2]
-assert rising
+# %% wide-code  The bird shows.
+assert np.ptp(wide_maps[1][:, 128:256]) > 0.03
 
-# %% cell-38  the bird shows
-assert np.ptp(wide_map[:, 128:256]) > 0.02
+# %% words-code  "bird" carries the text, "blue" costs something.
+assert found[drops.argmax()] == "bird" and drops[4] < -0.08 and abs(drops[:4]).max() < 0.004
 
-# %% cell-44  bird carries the text
-assert found[drops.argmax()] == "bird"
+# %% control-code  The right colour costs about as much as a wrong one.
+costs = np.array(coloured) - plain
+assert max(costs) < -0.08 and abs(costs[0] - costs[1]) < 0.05
 
-# %% cell-44  blue costs something
-assert drops[words.index("blue")] < -0.05
+# %% trap-patch-code  Grey and black move the score, white does not.
+assert np.abs(found).max() > 0.04
 
-# %% cell-48  a grey square alone moves the score
-assert size > 0.03
+# %% trap-disagree-code  Grey and black agree, white differs.
+assert r[0, 1:].max() < 0.85 and r[1, 2] > 0.93
 
-# %% cell-50  white and dark differ
-assert agreement[0, 1:].max() < 0.85
+# %% trap-any-code  The tree has a larger drop than the boat and next to no score; the fish has the highest score.
+assert wrong_maps[0].max() > maps[1].max() + 0.008 and column[2] < column[1] - 0.08
+assert column.argmax() in (0, 3) and abs(column[0] - column[3]) < 0.05 and column[3] > column[1] + 0.08
 
-# %% cell-57  a tree scores below a boat
-assert column[2] < column[1] - 0.05
-
-# %% cell-57  yet its largest drop is larger
-assert tree > present[1].max()
-
-# %% cell-57  alone, the bird is a bird
-assert of_bird > of_fish + 0.05
-
-# %% cell-57  a fish has the highest score
-assert column.argmax() == 3
+# %% alone-code  Alone, the bird is a bird.
+assert no_boat[0, 1] > no_boat[1, 1] + 0.06 and abs(no_boat[1, 1] - no_boat[1, 0]) < 0.06
