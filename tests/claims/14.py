@@ -1,17 +1,22 @@
-# %% c16  the nearest place is a neighbour
-assert share > 0.9
+# %% grid-code  Each map fades with distance.
+_grid = torch.cartesian_prod(torch.arange(side), torch.arange(side)).float()
+far = torch.cdist(_grid, _grid)
+assert cosines[(far > 0) & (far < 1.1)].mean() > cosines[(far > 2.9) & (far < 3.1)].mean() + 0.3
 
-# %% c36  the first block names next to none
-assert max(shares[:2]) < 0.3
+# %% neighbour-code  The nearest place is nearly always a neighbour.
+assert (nearest == 1).float().mean() > 0.9
 
-# %% c36  the last one names most
-assert shares[-1] > 0.8
+# %% attended-code  Head 1 attends most to the beak, and so does head 2; the corners get nothing.
+assert [divmod(m.argmax().item(), side) for m in maps[1:3]] == [(2, 1), (2, 1)]
+assert maps[:, [0, side - 1, side**2 - side, side**2 - 1]].max() < 0.02
 
-# %% c36  the last one adds some
-assert shares[-1] > shares[-2] + 0.1
+# %% ink-code  Nearly all attention goes to the drawing.
+assert np.mean(attended) > np.mean(fractions) + 0.15 and np.mean(attended) > 0.93
 
-# %% c37a  examples find the name earlier
-assert known > shares[2] + 0.5
+# %% lens-code  Examples recognize four in five after block 2, words next to nothing; words nearly all after block 4.
+assert by_examples[2] > 0.75 and by_words[2] < 0.2 and 0.15 < by_examples[1] < 0.4
+assert 0.5 < by_words[3] < 0.8 and by_words[4] > 0.9 and by_examples[3] > 0.9
+assert by_words[0] < 0.1 and by_examples[0] < 0.1
 
-# %% c41  heads prefer ink
-assert share > ink.mean() + 0.1
+# %% mask-code  Most of the weight goes to 'start' and 'blue'.
+assert set(looks[3:].sum(dim=0).topk(2).indices.tolist()) == {0, 2}
