@@ -1,5 +1,6 @@
 """The commands: ``python -m helpers check``, ``… search FOLDER TEXT``, ``… encode MANIFEST OUT``."""
 
+import io
 import os
 import sys
 from contextlib import suppress
@@ -14,6 +15,10 @@ COMMANDS = {  # each a module with a function `main`, and what it does
 
 def main(arguments: "list[str]") -> int:
     """Hand over to the command that the first argument names."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started this
+            setattr(sys, name, io.TextIOWrapper(io.BytesIO(), "utf-8"))
+        getattr(sys, name).reconfigure(errors="backslashreplace")  # no terminal fails at a character
     if not arguments or arguments[0] not in COMMANDS:
         print("python -m helpers COMMAND [--help]\n")
         print(*(f"  {name:8} {what}" for name, (_, what) in COMMANDS.items()), sep="\n")
@@ -24,7 +29,12 @@ def main(arguments: "list[str]") -> int:
         cause = str(error).removesuffix(".")
         print(f"{type(error).__name__}: {cause}. Run `python -m helpers check`.", file=sys.stderr)
         return 2
-    return command.main(arguments[1:])
+    try:
+        return command.main(arguments[1:])
+    except OSError as error:  # of printing: whoever read it is gone, or a disk is full
+        with suppress(OSError):
+            print(f"Cannot print all ({error.strerror}).", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

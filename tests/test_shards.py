@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import io
 import os
 import random
 import shutil
@@ -408,6 +409,19 @@ def test_the_command_fails_in_one_line(monkeypatch, capsys, error, said):
     monkeypatch.setattr("helpers.shards.job.encode_manifest", fail)
     assert main(["encode", "m.csv", "out"]) == (130 if isinstance(error, KeyboardInterrupt) else 1)
     assert capsys.readouterr() == ("", said)
+
+
+@pytest.mark.parametrize("stream", ["ascii", "closed", "full"])
+def test_the_command_prints_to_any_stream(monkeypatch, capsys, stream):
+    class Full(io.TextIOWrapper):
+        def write(self, _):
+            raise OSError(28, "No space left on device")
+
+    streams = {"ascii": io.TextIOWrapper(io.BytesIO(), "ascii"), "closed": None, "full": Full(io.BytesIO())}
+    monkeypatch.setattr("sys.stdout", streams[stream])
+    monkeypatch.setattr("helpers.shards.job.encode_manifest", lambda **_: EncodeResult(9, 0, 0))
+    assert main(["encode", "m.csv", "größe"]) == (2 if stream == "full" else 0)
+    assert capsys.readouterr().err == ("Cannot print all (No space left on device).\n" if stream == "full" else "")
 
 
 @pytest.mark.parametrize("part", ["2", "3/2", "a/b", "0/2"])

@@ -30,8 +30,6 @@ LISTED = 3  # of the images that cannot be read
 
 def main(arguments: list[str]) -> int:
     """Update the index of a folder, search it, and print what was found."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # no terminal fails at a character
     options = _parser().parse_intermixed_args(arguments)
     try:
         with _interruptible():
