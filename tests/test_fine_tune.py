@@ -335,6 +335,12 @@ def test_a_damaged_run_is_named(tmp_path, pairs):
             tune(small(), pairs, folder=tmp_path)
 
 
+def test_an_empty_name_is_the_current_folder(tmp_path, pairs, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tune(small(), pairs, folder="")
+    assert Path("best.pt").is_file()
+
+
 def test_a_folder_in_use_is_refused(tmp_path, pairs):
     with FileLock(tmp_path / ".lock"), pytest.raises(BlockingIOError, match="is in use by another run"):
         tune(small(), pairs, folder=tmp_path)

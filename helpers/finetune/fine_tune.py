@@ -98,7 +98,7 @@ def fine_tune(
     steps, batch_size = whole("steps", steps), whole("batch_size", batch_size, 2)
     if number("learning_rate", learning_rate) <= 0:
         raise ValueError(f"Expected learning_rate above 0; got {learning_rate}. Try 1e-5.")
-    place = path_of("folder", folder) if folder else None
+    place = None if folder is None else path_of("folder", folder)
     train, held_out = _checked("pairs", pairs, model), _checked("validation", validation, model)
     if not train:
         raise ValueError("Expected at least two different texts in pairs; got no pairs.")
