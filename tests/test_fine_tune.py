@@ -331,8 +331,24 @@ def test_a_damaged_run_is_named(tmp_path, pairs):
     middle = len(whole) // 2
     for damaged in (whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :], whole[:-100]):
         (tmp_path / "training.pt").write_bytes(damaged)
-        with pytest.raises(ValueError, match=r"training\.pt is damaged\. Delete it to start the run again\."):
+        with pytest.raises(
+            ValueError, match=r"training\.pt is damaged\. Move it and best\.pt away to start the run again\."
+        ):
             tune(small(), pairs, folder=tmp_path)
+
+
+def test_best_weights_of_others_are_kept_and_lost_ones_are_saved_again(tmp_path, pairs):
+    best = tmp_path / "best.pt"
+    best.write_text("mine")
+    with pytest.raises(ValueError, match=r"Expected training\.pt beside .*best\.pt; got none.* Move them away"):
+        tune(small(), pairs, folder=tmp_path)
+    assert best.read_text() == "mine"
+    best.unlink()
+    tune(small(), pairs, folder=tmp_path)
+    whole = torch.load(best, weights_only=True)
+    best.unlink()
+    tune(small(), pairs, folder=tmp_path)
+    assert not differ(whole, torch.load(best, weights_only=True))
 
 
 def test_an_empty_name_is_the_current_folder(tmp_path, pairs, monkeypatch):

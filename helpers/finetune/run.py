@@ -61,22 +61,28 @@ class Run:
             self.best, self.best_weights = measure, _copy(self.model)
 
     def save(self, folder: Path, key: Mapping[str, object]) -> None:
-        """Save it, and first the best weights if they are new: a kill between the two is resumed from before both."""
-        if self.best is self.measures[-1]:
-            write_whole(folder / BEST, self.best_weights)
+        """Save it, and then the best weights if they are new: after a kill between the two, `resume` saves these."""
         state = {"key": dict(key), "measures": list(map(tuple, self.measures)), "best": tuple(self.best)}
         state |= {"errors": list(self.errors), "best_weights": self.best_weights}
         state |= {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
         write_whole(folder / RUN, state)
+        if self.best is self.measures[-1]:
+            write_whole(folder / BEST, self.best_weights)
 
     def resume(self, folder: Path, key: Mapping[str, object]) -> None:
-        """Continue the run that is saved in the folder; stay at the start if there is none.
+        """Continue the run that is saved in the folder, and save its best weights again; stay at the start if none is.
 
         Raises:
-            ValueError: the file is damaged, or its run has another key.
+            ValueError: the file is damaged, its run has another key, or there are best weights without a run.
+            OSError: the folder cannot be written.
         """
-        path = folder / RUN
+        path, best = folder / RUN, folder / BEST
         if not path.is_file():
+            if best.exists():
+                raise ValueError(
+                    f"Expected {RUN} beside {printable(best)}; got none, so these weights are of another run. "
+                    "Move them away, or name another folder."
+                )
             return
         try:
             with zipfile.ZipFile(path) as archive:  # torch itself compares no checksum
@@ -85,7 +91,8 @@ class Run:
             state = torch.load(path, map_location="cpu", weights_only=True)
             theirs = dict(state["key"])
         except Exception as error:  # a damaged file makes torch raise nearly anything
-            raise ValueError(f"{printable(path)} is damaged. Delete it to start the run again.") from error
+            why = "Move it and best.pt away to start the run again"
+            raise ValueError(f"{printable(path)} is damaged. {why}.") from error
         other = [
             f"other {name}" if isinstance(mine, str) else f"{name}={theirs.get(name)} instead of {mine}"
             for name, mine in key.items()
@@ -97,6 +104,7 @@ class Run:
         self.optimizer.load_state_dict(state["optimizer"])
         self.measures, self.best = [Measure(*measure) for measure in state["measures"]], Measure(*state["best"])
         self.errors, self.best_weights = dict.fromkeys(state["errors"]), state["best_weights"]
+        write_whole(best, self.best_weights)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 # %% classifier-code  About 92 % of the 310 images are right.
 assert 0.9 < correct.mean() < 0.94
 
+
 # %% grid  In the figure, the noisy dog is called a cake, and the rest is right.
 def called(name):
     return [names[p] for p in predicted[labels == names.index(name)][1::2]]
