@@ -358,6 +358,17 @@ def test_a_column_of_another_type_is_named(tmp_path, rows, message):
         Manifest(tmp_path / "m.parquet")
 
 
+def test_views_are_read_as_plain_columns(tmp_path):
+    views = {"id": pa.string_view(), "path": pa.string_view(), "mark": pa.binary_view()}
+    kept = {name: ["a", None, "x" * 99] for name in views}
+    parquet.write_table(
+        pa.table({name: pa.array(kept[name], kind) for name, kind in views.items()}), tmp_path / "m.parquet"
+    )
+    rows = rows_of(tmp_path / "m.parquet")
+    assert [str(kind) for kind in rows.schema.types] == ["string", "string", "binary", "string"]
+    assert rows["path"].to_pylist() == kept["path"]
+
+
 def test_a_manifest_that_is_edited_while_it_is_read_is_told(manifest):
     table = Manifest(manifest)
     manifest.write_text(manifest.read_text() + "x,y.png,z\n")

@@ -16,6 +16,7 @@ KEYS = ("id", "path")  # the columns that a manifest must have
 OURS = ("sha256", "stamp", "features", "error")  # those that encoding adds
 BLOCK = 4096  # rows that are read at a time
 LONGEST_FIELD = 2**31 - 1  # the most that Python's csv takes on every system
+PLAIN = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}  # Arrow itself can't filter views
 UNDECODED = re.compile("[\ud800-\udfff]")
 FIELD = re.compile(r'(?:"(?:[^"]|"")*"|[^",\r\n][^,\r\n]*)?(?:,|\r?\n|\r|$)')  # a sound field of CSV, and its end
 
@@ -90,7 +91,7 @@ class Manifest:
             raise ValueError(f"Expected a Parquet file; got {self._name}: {reason(error)}.") from error
 
     def _checked(self, found: pa.Schema) -> pa.Schema:
-        """Refuse columns that cannot be encoded or kept; return them with ``id`` and ``path`` first."""
+        """Refuse columns that cannot be encoded or kept; return them with ``id`` and ``path`` first, views as plain."""
         columns = ", ".join(map(printable, found.names))
         for name in KEYS:
             if name not in found.names:
@@ -99,6 +100,7 @@ class Manifest:
             raise ValueError(f"Expected different names for the columns of {self._name}; got {columns}.")
         if taken := [name for name in found.names if name in OURS]:
             raise ValueError(f"{self._name} has a column {taken[0]!r}, which encoding adds. Rename it.")
+        found = pa.schema([field.with_type(PLAIN.get(field.type, field.type)) for field in found])
         for field in found:
             kind, where = field.type, f"in the column {printable(field.name)} of {self._name}; got {field.type}"
             is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
@@ -120,8 +122,11 @@ class Manifest:
             with parquet.ParquetFile(self.file) as stored:
                 for batch in stored.iter_batches(BLOCK):
                     table = pa.Table.from_batches([batch]).select(self.schema.names).replace_schema_metadata(None)
-                    for column in table.column_names:
+                    for place, column in enumerate(table.column_names):
                         table[column].validate(full=True)
+                        if table[column].type in PLAIN:
+                            plain = self.schema.field(place)
+                            table = table.set_column(place, plain, table[column].cast(plain.type))
                     yield table.append_column("error", pa.nulls(table.num_rows, pa.string()))
         except (pa.ArrowException, OSError) as error:
             where = f"{self._name}, column {printable(column)}"
