@@ -1,5 +1,7 @@
 """Shards become a table of LanceDB, which searches more rows than memory holds, and filters on any column."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import compute, parquet
 
-from helpers._validation import path_of, printable
+from helpers._validation import path_of, printable, reason
 from helpers.shards.shard import check_made_by, made_by, read_shard, seal_of, shard_files
 from helpers.similarity import normalize
 from helpers.threads import batches
@@ -37,7 +39,8 @@ def merge_shards(database: "DBConnection", name: str, shards: str | PathLike) ->
         the file that a row came from.
 
     Raises:
-        ValueError: there is no shard, one is damaged, or the features come from several models.
+        ValueError: there is no shard, one is damaged, the features come from several models, or LanceDB refuses a
+            column.
         OSError: a shard cannot be read.
     """
     files = {seal_of(file): file for file in shard_files(path_of("shards", shards))}
@@ -45,15 +48,29 @@ def merge_shards(database: "DBConnection", name: str, shards: str | PathLike) ->
         raise ValueError(f"Expected shards in {printable(shards)}; got none. Encode a manifest into it first.")
     if name not in database.list_tables().tables:
         first = next(iter(files))
-        database.create_table(name, _unit_rows(files[first], first, made_by(parquet.read_schema(files[first]))))
+        with _told():
+            database.create_table(name, _unit_rows(files[first], first, made_by(parquet.read_schema(files[first]))))
     table = database.open_table(name)
     known = set(table.search().select(["shard"]).to_arrow()["shard"].to_pylist())
     for seals in batches([seal for seal in files if seal not in known], TOGETHER):
-        rows = pa.concat_tables(_unit_rows(files[seal], seal, made_by(table.schema)) for seal in seals)
-        table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all().execute(rows)
+        with _told():
+            rows = pa.concat_tables(_unit_rows(files[seal], seal, made_by(table.schema)) for seal in seals)
+            table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all().execute(rows)
     if gone := known - files.keys():
         table.delete(f"shard IN ({', '.join(map(repr, gone))})")
     return table
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Say in one line what Arrow or LanceDB refuses, such as a type that only Parquet has."""
+    try:
+        yield
+    except (pa.ArrowException, RuntimeError) as error:
+        raise ValueError(
+            f"Expected rows that LanceDB can store; got: {reason(error)}. If that is of a column, leave it out of the "
+            "manifest, and encode into another folder."
+        ) from error
 
 
 def _unit_rows(file: Path, seal: str, maker: dict[str, Any]) -> pa.Table:

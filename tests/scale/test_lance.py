@@ -74,6 +74,16 @@ def test_it_follows_the_shards(folder, database):
     }
 
 
+@pytest.mark.parametrize("column", ["shard", "a.b"])
+def test_a_column_that_lancedb_refuses_is_told_in_one_line(folder, database, column):
+    lines = (folder / "m.csv").read_text().splitlines()
+    (folder / "m.csv").write_text("\n".join([lines[0].replace("kind", column), *lines[1:3]]))
+    shutil.rmtree(folder / "shards")
+    encode(folder)
+    with pytest.raises(ValueError, match=rf"^Expected rows that LanceDB can store; got: .*{column}[^\n]*$"):
+        merge_shards(database, "images", folder / "shards")
+
+
 def test_features_of_two_models_and_damaged_shards_are_refused(folder, database, tmp_path):
     merge_shards(database, "images", folder / "shards")
     encode(folder, model="tiny-vit")
