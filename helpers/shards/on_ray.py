@@ -24,12 +24,13 @@ def on_ray(device: torch.device) -> Iterator[Callable[..., Future]]:
         device: of the tasks; each gets a core and, if this is "cuda", a GPU.
 
     Raises:
+        RuntimeError: Ray does not start, or its cluster does not answer.
         BrokenExecutor: Ray gave up on a task.
         Exception: what a task raised.
     """
     is_ours = not ray.is_initialized()
     if is_ours:
-        ray.init(log_to_driver=False)
+        _start()
     needs = ray.remote(num_cpus=1, num_gpus=int(device.type == "cuda"))
     remote: Callable[[Callable], Any] = lru_cache(needs)
     try:
@@ -41,3 +42,14 @@ def on_ray(device: torch.device) -> Iterator[Callable[..., Future]]:
     finally:
         if is_ours:
             ray.shutdown()
+
+
+def _start() -> None:
+    try:
+        ray.init(log_to_driver=False)
+    except Exception as error:  # a busy machine makes Ray raise nearly anything
+        ray.shutdown()
+        why = reason(error).rstrip(".")
+        raise RuntimeError(
+            f"Expected Ray to start, or its cluster to answer; got: {why}. Look at RAY_ADDRESS, and try again."
+        ) from error

@@ -7,7 +7,9 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
+from helpers.shards.on_ray import on_ray
 from tests.conftest import ROOT
 from tests.scale.test_kills import files_of, noise  # noqa: F401
 
@@ -37,6 +39,16 @@ def wait_for_files(out, count, process):
     while len(list(out.glob("*.parquet"))) < count:
         assert process.poll() is None
         time.sleep(0.005)
+
+
+def test_a_ray_that_does_not_start_is_told(monkeypatch):
+    def fail(**_):
+        raise Exception("The current node timed out\nduring startup.")
+
+    monkeypatch.setattr("ray.init", fail)
+    told = "^Expected Ray to start, or its cluster to answer; got: The current node timed out during startup. Look at"
+    with pytest.raises(RuntimeError, match=told), on_ray(torch.device("cpu")):
+        pass
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks processes up in /proc")
