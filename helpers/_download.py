@@ -30,11 +30,17 @@ def official_file(name: str, mib: int, download_root: str | PathLike | None) -> 
 
     Raises:
         ConnectionError: it is not on this machine and cannot be downloaded.
+        ValueError: it would be in a home folder, and there is none.
         OSError: it is there and cannot be read.
     """
     url = OFFICIAL_URLS[name]
     sha256, file = url.split("/")[-2:]
-    folder = Path(download_root).expanduser() if download_root else Path.home() / ".cache" / "clip"
+    try:
+        folder = Path(download_root or "~/.cache/clip").expanduser()
+    except RuntimeError as error:  # a container's user may have no home
+        raise ValueError(
+            "Expected a home folder, for the official files; got none. Set HOME, or pass download_root."
+        ) from error
     path = folder / file
     if path.is_file():
         content = path.read_bytes()

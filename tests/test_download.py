@@ -282,3 +282,12 @@ def test_a_model_is_loaded_over_the_network_once(server, cache, monkeypatch):
         model, _ = helpers.load("RN50", device="cpu", download_root=cache)
     assert torch.equal(model.text_projection, helpers.load("tiny", device="cpu")[0].text_projection)
     assert len(server.asked) == 1
+
+
+def test_a_user_without_a_home_is_told(monkeypatch):
+    def none(_):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr("pathlib.Path.expanduser", none)
+    with pytest.raises(ValueError, match=r"^Expected a home folder.*; got none\. Set HOME, or pass download_root\.$"):
+        helpers.load("RN50")
