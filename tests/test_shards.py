@@ -358,6 +358,15 @@ def test_a_column_of_another_type_is_named(tmp_path, rows, message):
         Manifest(tmp_path / "m.parquet")
 
 
+def test_a_path_that_the_locale_cannot_write_costs_its_row_only(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.fsencode", lambda path: path.encode("ascii"))
+    rows = rows_of(write(tmp_path / "m.csv", [["id", "path"], ["1", "a"], ["2", "ä"]]))
+    assert rows["error"].to_pylist() == [
+        None,
+        "the path has letters that file names have not in utf-8; use a UTF-8 locale",
+    ]
+
+
 def test_views_are_read_as_plain_columns(tmp_path):
     views = {"id": pa.string_view(), "path": pa.string_view(), "mark": pa.binary_view()}
     kept = {name: ["a", None, "x" * 99] for name in views}

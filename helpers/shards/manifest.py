@@ -1,7 +1,9 @@
 """A manifest lists the images to encode. It is read in blocks of rows; only its ids are held in memory."""
 
 import csv
+import os
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,7 +82,13 @@ class Manifest:
             return f"the id {name} is already in row {self._first[row] + 1}"
         if not path:
             return "the row has no path"
-        return "the path contains a null character" if "\0" in path else None
+        if "\0" in path:
+            return "the path contains a null character"
+        try:
+            os.fsencode(path)
+        except UnicodeEncodeError:
+            return f"the path has letters that file names have not in {sys.getfilesystemencoding()}; use a UTF-8 locale"
+        return None
 
     def _columns(self) -> pa.Schema:
         if self._is_csv:
