@@ -1,5 +1,6 @@
 """The commands: ``python -m helpers check``, ``… search FOLDER TEXT``, ``… encode MANIFEST OUT``."""
 
+import gc
 import io
 import os
 import sys
@@ -39,6 +40,8 @@ def main(arguments: "list[str]") -> int:
 
 if __name__ == "__main__":
     status = main(sys.argv[1:])
+    if status:
+        gc.collect()  # an error may still hold semaphores, of which Python would warn in two lines
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):  # whoever read it may be gone
             stream.flush()

@@ -6,6 +6,8 @@ import io
 import os
 import random
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +20,7 @@ from helpers.__main__ import main
 from helpers.shards import EncodeResult, encode_manifest, read_shard
 from helpers.shards.manifest import Manifest
 from helpers.shards.shard import Settings, about, encode_shard, is_current, shard_files
-from tests.conftest import IMAGES
+from tests.conftest import IMAGES, ROOT
 
 NAMES = sorted(path.name for path in IMAGES.glob("*.png"))[:12]
 
@@ -442,6 +444,14 @@ def test_the_command_prints_to_any_stream(monkeypatch, capsys, stream):
     monkeypatch.setattr("helpers.shards.job.encode_manifest", lambda **_: EncodeResult(9, 0, 0))
     assert main(["encode", "m.csv", "größe"]) == (2 if stream == "full" else 0)
     assert capsys.readouterr().err == ("Cannot print all (No space left on device).\n" if stream == "full" else "")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits the size of a file")
+def test_a_full_disk_is_told_in_one_line(manifest, tmp_path):
+    command = f"ulimit -f 1; '{sys.executable}' -m helpers encode '{manifest}' out"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, f"{tmp_path / 'out' / '000000.parquet'}: File too large\n")
 
 
 @pytest.mark.parametrize("part", ["2", "3/2", "a/b", "0/2"])
