@@ -31,7 +31,7 @@ def zero_shot_classifier(
     templates: Iterable[str] = PROMPT_TEMPLATES,
     progress: bool = True,
 ) -> np.ndarray:
-    """Encode each class as one embedding: the normalized average of its normalized prompts.
+    """Encode each class as one embedding, a prompt ensemble: the normalized average of its normalized prompts.
 
     Use the result like any text features: ``cosine_similarity(classifier, image_features).argmax(axis=0)``.
     It averages embeddings rather than probabilities, so that classifying an image with many templates costs no more

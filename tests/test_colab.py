@@ -9,11 +9,12 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from IPython.core.inputtransformer2 import TransformerManager
 from nbclient import NotebookClient
 
 from notebooks import refresh
 from tests.conftest import ROOT
-from tests.test_lessons import LESSONS, cells
+from tests.test_lessons import LESSONS, NOTEBOOKS, cells
 
 
 @pytest.fixture
@@ -53,6 +54,13 @@ def test_first_cell_works_on_colab(colab):
     install = json.loads(asked.read_text())
     assert install[:1] == ["install"]
     assert any(re.fullmatch(r"git\+https://github.com/openai/CLIP.git@[0-9a-f]{40}", word) for word in install)
+
+
+def test_first_cell_names_a_kernel_without_clip():
+    code = TransformerManager().transform_cell(cells(LESSONS[0], "code")[0].source)
+    command = [sys.executable, "-S", "-c", code]  # -S: without the packages of this environment
+    result = subprocess.run(command, cwd=NOTEBOOKS, env={}, capture_output=True, text=True, check=False)
+    assert f"Expected the kernel of the course; got {sys.executable}, which has no clip." in result.stderr
 
 
 @pytest.mark.skipif("COLAB" not in os.environ, reason="runs every lesson again: set COLAB=1, see CONTRIBUTING")

@@ -232,3 +232,20 @@ def test_an_unknown_command_is_refused():
     command = [sys.executable, "-m", "helpers", "find"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (result.returncode, "  check " in result.stdout) == (2, True)
+
+
+def test_a_python_without_the_packages_is_told_one_command(course):
+    """-S: without the packages of this environment."""
+    command = [sys.executable, "-S", course / "helpers" / "course" / "doctor.py"]
+    result = subprocess.run(command, env={"PATH": os.defpath}, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert re.search(r"^wrong packages .* got a Python without PyTorch\. .*make -C ", result.stdout, re.M)
+
+
+def test_without_jupyter_there_is_a_note_and_nothing_wrong(site):
+    openai_clip(site)
+    package(site, "jupyter_client", "raise ImportError")
+    wrong, output = check(site=site)
+    assert wrong == {}
+    assert re.search(r"^note +kernel .*Jupyter", output, re.M)
+    assert re.search(r"^fine +room ", output, re.M)

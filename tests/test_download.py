@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -291,3 +292,24 @@ def test_a_user_without_a_home_is_told(monkeypatch):
     monkeypatch.setattr("pathlib.Path.expanduser", none)
     with pytest.raises(ValueError, match=r"^Expected a home folder.*; got none\. Set HOME, or pass download_root\.$"):
         helpers.load("RN50")
+
+
+def test_a_folder_that_cannot_be_made_is_named(server, tmp_path):
+    (tmp_path / "file").touch()
+    refused(tmp_path / "file" / "cache", "Not a directory|File exists|not a directory")
+
+
+def test_a_download_has_another_name_until_it_is_whole(server, cache):
+    seen = []
+
+    def look_halfway(request):
+        request.answer(CONTENT[:HALF], len(CONTENT))
+        while not held(cache):
+            time.sleep(0.01)
+        seen.extend(held(cache))
+        request.wfile.write(CONTENT[HALF:])
+
+    server.answers = [look_halfway]
+    assert fetch(cache)[1] == CONTENT
+    assert seen
+    assert "RN50.pt" not in seen

@@ -161,6 +161,14 @@ def test_what_is_not_an_image_gives_one_line_with_its_name(tmp_path):
         assert "\n" not in str(caught.value)
 
 
+def test_a_damaged_file_whose_plugin_is_there_needs_no_plugin(tmp_path, monkeypatch):
+    (tmp_path / "half.heic").write_bytes(b"half of it")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    with pytest.raises(helpers.ImageError) as caught:
+        helpers.open_image(tmp_path / "half.heic")
+    assert caught.type is helpers.ImageError
+
+
 def test_the_limit_of_pixels_is_the_callers(monkeypatch):
     """Pillow refuses what has more than twice as many pixels as its MAX_IMAGE_PIXELS."""
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)

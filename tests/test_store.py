@@ -150,6 +150,55 @@ def test_a_store_that_is_deleted_while_it_is_written_is_named(tmp_path):
     assert not store.place.exists()
 
 
+@pytest.mark.parametrize("path", ["../outside.png", "/etc/passwd", "in/../../outside.png"])
+def test_a_path_that_leads_outside_is_damage_even_with_a_right_checksum(tmp_path, path):
+    store = opened(tmp_path)
+    with store.writing():
+        store.commit([Entry(path, "1 1 1 1", CONTENTS[0])], {CONTENTS[0]: ROWS[0]})
+    again = opened(tmp_path)
+    assert again.files == {}
+    assert "is damaged" in again.damage
+
+
+def test_an_older_row_in_the_place_of_a_newer_one_is_noticed(tmp_path):
+    store = fill(tmp_path)
+    with sqlite3.connect(file_of(tmp_path)) as base:
+        older = base.execute("SELECT * FROM files WHERE path = 'images/007.png'").fetchone()
+        with store.writing():
+            store.commit([Entry("images/007.png", "2 2 2 2", CONTENTS[3])], {})
+        base.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", older)
+    base.close()
+    assert "is damaged" in opened(tmp_path).damage
+
+
+def test_an_index_that_cannot_be_read_now_is_not_taken_for_a_damaged_one(tmp_path):
+    fill(tmp_path)
+    file, aside = file_of(tmp_path), tmp_path / "aside"
+    file.rename(aside)
+    file.mkdir()
+    with pytest.raises(OSError, match=r"Nothing was changed\. Try again\.$"):
+        fill(tmp_path)
+    file.rmdir()
+    aside.rename(file)
+    assert is_right(opened(tmp_path)) == len(ROWS)
+
+
+def test_an_open_store_follows_a_backup_and_refuses_the_file_of_another_model(tmp_path):
+    store = fill(tmp_path)
+    backup = file_of(tmp_path).read_bytes()
+    with store.writing():
+        store.commit([], {}, ["images/007.png"])
+    file_of(tmp_path).write_bytes(backup)
+    store.catch_up()
+    assert is_right(store) == len(ROWS)
+    file_of(tmp_path).unlink()
+    other = opened(tmp_path, {**MAKER, "image": [-1.0]})
+    with other.writing():
+        other.commit([Entry("new.png", error="none")], {})
+    with pytest.raises(ValueError, match="another model"):
+        store.catch_up()
+
+
 @pytest.mark.parametrize("name", ["key.sqlite", "key.sqlite-wal", "key.sqlite-shm", "key.lock"])
 def test_nothing_is_written_through_a_symbolic_link(tmp_path, name):
     home, target = tmp_path / "index", tmp_path / "precious"

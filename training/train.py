@@ -168,7 +168,7 @@ def learning_rate(done: float, seen: int, peak: float, warm_up: int, fall: float
 
 
 def average_over_workers(parameters: list[torch.nn.Parameter]) -> None:
-    """Return all workers the mean of their gradients; alone, do nothing."""
+    """Set the gradients of all workers to their mean; alone, do nothing."""
     if not dist.is_initialized():
         return
     flat = torch.cat([p.grad.flatten() for p in parameters])

@@ -80,7 +80,7 @@ def whole_words(phrases: Phrases) -> tuple[list[int], list[int]]:
 
 @torch.no_grad()
 def start_from_words(model: CLIP, phrases: Phrases) -> None:
-    """Return the token of each whole word the teacher's place of that word, in its main directions: a head start."""
+    """Put the token of each whole word where the teacher has that word, in its main directions: a head start."""
     tokens, rows = whole_words(phrases)
     features = phrases.features[rows]
     _, axes = torch.linalg.eigh(features.T @ features)

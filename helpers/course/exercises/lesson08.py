@@ -14,7 +14,7 @@ def exercise_1(doubled: float, cosines: np.ndarray, logit_scale: float) -> str |
         return f"Expected a probability between 0 and 1; got {doubled}."
     alone, twice = (
         float(probabilities(np.append(cosines, more)[:, None], logit_scale)[len(cosines) - 1, 0])
-        for more in ([], cosines[-1:])
+        for more in (cosines[:0], cosines[-1:])
     )
     if abs(doubled - twice) < 0.02:
         return None

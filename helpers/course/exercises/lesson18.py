@@ -34,7 +34,7 @@ def exercise_2(best_alpha: Callable[[Sequence[float], Sequence[float], Sequence[
         ((alphas, new, old), 0.5, 0.25),
         (backwards, 0.5, 0.25),
     ):
-        given = float(best_alpha(*(list(values) for values in case), weight))
+        given = float(best_alpha(list(case[0]), list(case[1]), list(case[2]), weight))
         if not math.isclose(given, right):
             worth = np.array(case[1]) + weight * np.array(case[2])
             return (
