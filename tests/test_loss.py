@@ -90,7 +90,7 @@ def test_half_precision_is_compared_in_float32():
 @pytest.mark.parametrize(
     ("images", "texts", "same", "message"),
     [
-        (features(3), features(2), None, r"one shape \(n, d\); got \(3, 5\) and \(2, 5\)"),
+        (features(3), features(2), None, r"the same shape \(n, d\); got \(3, 5\) and \(2, 5\)"),
         (features(0), features(0), None, r"got \(0, 5\) and"),
         (features(3), features(3), torch.ones(2, 3, dtype=torch.bool), r"same as \(3, 3\) of torch.bool; got \(2, 3\)"),
         (features(3), features(3), torch.ones(3, 3, dtype=torch.int64), r"got \(3, 3\) of torch.int64"),
