@@ -178,6 +178,15 @@ def test_the_limit_of_pixels_is_the_callers(monkeypatch):
     assert helpers.open_image(IMAGES / "cat.png").size == (256, 256)
 
 
+@pytest.mark.parametrize(("kind", "part"), [("WEBP", 3), ("JPEG2000", 4), ("PNG", 1)])
+def test_formats_whose_decoders_take_more_memory_have_a_lower_limit(monkeypatch, kind, part):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 6000)
+    most = 12_000 // part
+    assert helpers.open_image(stored(Image.new("RGB", (most // 10, 10)), kind)).size == (most // 10, 10)
+    with pytest.raises(helpers.ImageError, match=rf"it has more than {most:,} pixels.* Raise PIL.Image.MAX_IMAGE_PIX"):
+        helpers.open_image(stored(Image.new("RGB", (most // 10 + 1, 10)), kind))
+
+
 def test_an_error_has_its_source_and_its_reason(tmp_path):
     with pytest.raises(helpers.ImageError) as caught:
         helpers.open_image(tmp_path)
