@@ -1,7 +1,7 @@
 """Encode the images of a manifest into shards, in local processes or on a Ray cluster; resume after a kill."""
 
+import atexit
 import csv
-import gc
 import io
 import multiprocessing
 import os
@@ -226,7 +226,7 @@ def _begin(device: str, threads: int, places: Any) -> None:
     """Become a worker: one thread on a CPU, so that the number of workers changes no rounding."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that gives the work
     Thread(target=_end_with_parent, daemon=True).start()
-    gc.freeze()  # else its end takes a second, for PyTorch
+    atexit.register(os._exit, 0)  # the work is done by then; PyTorch takes a second to go, and may print what it leaks
     tqdm.set_lock(RLock())  # its own is one of processes, which a kill would leak
     torch.set_num_threads(threads)
     if device == "cuda":

@@ -101,13 +101,17 @@ def _runs(pid):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends the signal of Ctrl-C to a group of processes")
 def test_ctrl_c_stops_it_in_one_line_and_leaves_nothing_half(noise, tmp_path):
-    process = start(noise, tmp_path, start_new_session=True)
-    os.killpg(process.pid, signal.SIGINT)
-    said = process.communicate()[1]
+    for attempt in range(5):  # on a busy machine it may end before it is interrupted
+        out = tmp_path / str(attempt)
+        process = start(noise, out, start_new_session=True)
+        os.killpg(process.pid, signal.SIGINT)
+        said = process.communicate()[1]
+        if process.returncode:
+            break
     assert process.returncode == 130
     assert said.endswith("Interrupted. Run the same command to resume.\n")
     assert "Traceback" not in said
-    assert not list(tmp_path.glob(".*.part"))
+    assert not list(out.glob(".*.part"))
 
 
 def test_what_a_worker_meets_is_told(noise, tmp_path):
