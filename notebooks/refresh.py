@@ -51,6 +51,8 @@ if "google.colab" in sys.modules:
         print(colab.replace(".com/github.com", ".com/github"), end="/")
         print(f"blob/main/notebooks/{{lesson}}")
 sys.path.append(os.path.abspath(".."))
+# Waiting threads sleep, else two open lessons take eight times as long
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 if not importlib.util.find_spec("clip"):
     raise RuntimeError(
         f"Expected the kernel of the course; got {{sys.executable}}, which "

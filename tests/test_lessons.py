@@ -1,10 +1,13 @@
 """Every lesson opens as all do, keeps the outputs of one clean run, and has exercises that check themselves."""
 
+import os
 import re
+import sys
 import tomllib
 
 import nbformat
 import pytest
+from IPython.core.inputtransformer2 import TransformerManager
 
 from notebooks import refresh
 from tests.conftest import ROOT
@@ -60,6 +63,16 @@ def test_the_first_code_cell_is_the_folded_one_for_colab(path):
     assert first.source == refresh.colab_cell(path)
     assert first.metadata["cellView"] == "form"
     assert first.metadata["jupyter"]["source_hidden"]
+
+
+def test_the_first_code_cell_lets_waiting_threads_sleep(monkeypatch):
+    """Else two lessons that train at once take eight times as long; PyTorch reads it when it is imported."""
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    cell = refresh.colab_cell(LESSONS[0])
+    assert "torch" not in cell
+    exec(TransformerManager().transform_cell(cell), {})
+    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
 
 
 @every_lesson
