@@ -2,8 +2,8 @@
 assert chances.argmax(axis=0).tolist() == [3, 2, 2]
 assert chances[2, 2] > 0.9 and 0.7 < chances[2, 1] < 0.95 and chances[0, 1] < 0.3
 
-# %% second  The less likely one gets about a tenth.
-assert 0.06 < lower.mean() < 0.16
+# %% second  The less likely one gets less than a tenth.
+assert 0.06 < lower.mean() < 0.1
 
 # %% thresholds  Thresholds range from 0.07 (book) to 0.25 (cake); the common one claims fish too often.
 assert names[thresholds.argmin()] == "book" and names[thresholds.argmax()] == "cake"
@@ -15,9 +15,9 @@ assert (scores[fish, absent] > thresholds[fish]).mean() < 0.12
 assert (cosines > theta[:, None]).T.tolist() == [[0, 0, 0, 1], [1, 0, 1, 0], [0, 0, 0, 0]]
 assert abs(cosines - theta[:, None]).min() > 0.01
 
-# %% half-wrong-code  Most objects found, near 5 % of the others, and about half of the labels wrong.
+# %% half-wrong-code  Most objects found, near 5 % of the others, and more than half of the labels wrong.
 assert yes[true].mean() > 0.75 and 0.04 < yes[~true].mean() < 0.09
-assert 0.4 < yes[~true].sum() / yes.sum() < 0.65
+assert 0.51 < yes[~true].sum() / yes.sum() < 0.65 and 1.8 < wrong < 2.1
 
 # %% sigmoid-code  Slope and bias, roughly.
 assert 30 < a < 40 and -9 < b < -6
@@ -26,14 +26,18 @@ assert 30 < a < 40 and -9 < b < -6
 assert alone[0, 1] > 0.6 and alone[2, 1] > 0.8 and alone[1, 1] < 0.1
 assert alone[:, 2].max() < 0.1 and alone[3, 0] > 0.9
 
-# %% calibrated  Told and seen agree within eight points.
-for low, high in [(0, 0.1), (0.1, 0.5), (0.5, 0.9), (0.9, 1.01)]:
-    part = (chance >= low) & (chance < high)
-    assert abs(chance[part].mean() - true[part].mean()) < 0.08
+# %% calibrated  On new scenes told and seen agree within eight points; not on single objects.
+for kind, (chance, true) in kinds.items():
+    for low, high in [(0, 0.1), (0.1, 0.5), (0.5, 0.9), (0.9, 1.01)]:
+        part = (chance >= low) & (chance < high)
+        if kind == "new scenes":
+            assert abs(chance[part].mean() - true[part].mean()) < 0.08
+    part = (chance >= 0.5) & (chance < 0.9)
+assert chance[part].mean() > 0.6 and true[part].mean() < 0.3
 
 # %% open-code  On average about 70 % for unknown objects, most of them above 50 %.
 assert highest[known].mean() > 0.95 and 0.6 < highest[~known].mean() < 0.8
-assert (highest[~known] > 0.5).mean() > 0.7
+assert (highest[~known] > 0.5).mean() > 0.75 and 0.12 < (highest[~known] > 0.95).mean() < 0.18
 
 # %% open-compare  The cosine lets less than half as many pass, and wins in most choices.
 mean = np.mean(passed, axis=0)

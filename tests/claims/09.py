@@ -18,6 +18,12 @@ assert in_plane < 0.2 and in_all > 0.95
 # %% gap-code  The gap of tiny is beyond all tosses, and small.
 assert by_chance.max() + 0.005 < gap < 0.3 and abs(by_chance.mean() - 0.19) < 0.01
 
+# %% without-gap  Without the gap, hardly anything changes.
+assert abs(to_captions - matching.mean()) < 0.04 and abs(to_images - second_image) < 0.04
+
+# %% push-code  The new gap is as large as OpenAI's.
+assert 0.8 < new_gap < 0.87
+
 # %% real-print  Clean images separate nearly perfectly, small objects worse, noise worst.
 assert auc["clean"] > 0.995 and auc["clean"] > auc["small"] + 0.1 and auc["small"] > auc["noisy"] + 0.03
 assert abs(scores["small"][0][~match_of_4].mean() - floor) < 0.04

@@ -19,6 +19,11 @@ assert wrong_pairs.any(axis=0).mean() > 0.6
 assert (best_of_three[~match] > line).mean() > 0.075
 assert (best_of_three[match] > new_line).mean() > (whole[match] > line).mean() + 0.02
 
+# %% interval-try  87 is inside for 82, 87 and 91 %, and outside for 75 and 96 %.
+for precision in (0.75, 0.82, 0.87, 0.91, 0.96):
+    low, high = np.quantile(np.random.default_rng(0).binomial(100, precision, 9999), [0.025, 0.975])
+    assert (low <= 87 <= high) == (0.82 <= precision <= 0.91)
+
 # %% choose-code  The chosen threshold, from a handful of pairs; hardly any matching pair is below the start.
 assert 0.3 < threshold < 0.33 and right_so_far[stop] >= 0.95 and 15 < stop < 26
 assert truth[all_scores < start].mean() < 0.01
