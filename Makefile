@@ -8,7 +8,7 @@
 # make random-models    every lesson with models that know nothing
 # make portable     every lesson as another processor would compute it (SEEDS="1 2" tries other shaken weights)
 # make test-browser     every lesson in JupyterLab in a real browser (CHROMIUM=… names another than chromium)
-# make test-scale   shards, Ray and LanceDB, with kills (installs both, 1 GB)
+# make test-scale   shards, Ray, LanceDB and the encoders of open_clip, with kills (installs them, 1 GB)
 # make fuzz     damaged indexes, shards, manifests and checkpoints (BYTES=1000000 SEED=7 goes on longer)
 #
 # make lessons  stamp the first cells and run all lessons again, keeping their outputs
@@ -62,7 +62,7 @@ test-browser: $(READY)
 	CHROMIUM=$$(command -v $(CHROMIUM)) $(BIN)/python -m pytest -n 2 --dist worksteal tests/browser.py
 
 test-scale: $(READY)
-	@$(FITS) ray lance >/dev/null || $(UV) --quiet --editable '.[ray,lance]'
+	@$(FITS) ray lance open_clip >/dev/null || $(UV) --quiet --editable '.[ray,lance,open_clip]'
 	$(BIN)/python -m pytest tests/scale notebooks/21-encode-millions.ipynb notebooks/22-search-millions.ipynb
 
 fuzz: $(READY)

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from helpers._clip import CLIP
 from helpers._linear import ROWS_THAT_PAY, Linear
+from helpers._open_clip import OpenClip
 from helpers._validation import given, strings
 from helpers.forward import feature_size, image_features, text_features
 from helpers.images import ImageError, ImageSource, cut_strip, is_source, open_image
@@ -126,20 +127,22 @@ def pixels_or_errors(
 ) -> Callable[[list[ImageSource]], list[torch.Tensor | ImageError]]:
     """Return the function that opens and preprocesses images: ``(3, resolution, resolution)`` each, or an error."""
     resolution = getattr(getattr(model, "visual", None), "input_resolution", None)
-    min_side = 3 * resolution if fast_decode and resolution else None
+    height, width = resolution if isinstance(resolution, tuple) else (resolution, resolution)
+    min_side = 3 * max(height, width) if fast_decode and resolution else None
+    crop = (lambda image: image) if isinstance(model, OpenClip) else cut_strip  # open_clip's may squash a whole image
     if not callable(preprocess):
         raise TypeError(f"Expected preprocess to be a function; got {given(preprocess)}. Pass the one from load().")
 
     def read(source: ImageSource) -> torch.Tensor | ImageError:
         try:
-            image = cut_strip(open_image(source, min_side))
+            image = crop(open_image(source, min_side))
         except ImageError as error:
             return error
         pixels = preprocess(image)
         shape = tuple(getattr(pixels, "shape", ()))
-        if resolution and shape != (3, resolution, resolution):
+        if resolution and shape != (3, height, width):
             raise ValueError(
-                f"Expected preprocess to return {(3, resolution, resolution)}; got {shape}. "
+                f"Expected preprocess to return {(3, height, width)}; got {shape}. "
                 "Pass the preprocess that load returned with this model."
             )
         return pixels
@@ -175,8 +178,7 @@ def encode_texts(
     """
     size = feature_size(model)
     texts = strings("text", texts)
-    tokens = tokenize(texts, model.context_length, truncate)
-    lengths = tokens.argmax(dim=1) + 1  # the end token has the largest id
+    tokens, lengths = tokenize(model, texts, truncate)
     device = next(model.parameters()).device
     features = np.empty((len(texts), size), dtype=np.float32)
     linear = Linear() if lengths.sum() >= ROWS_THAT_PAY else functional.linear

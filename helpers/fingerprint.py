@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from helpers._clip import CLIP
+from helpers._open_clip import OpenClip
 from helpers.encode import encode_images, encode_texts
 from helpers.images import open_image
 from helpers.similarity import normalize
@@ -66,10 +67,12 @@ def same_maker(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
 def weights_sha256(model: CLIP) -> str:
     """Hash the state dict: names, kinds, shapes and bytes of its tensors, as they are now.
 
+    The name of a model of open_clip is hashed as well, because it says which activation it has.
+
     Nothing is remembered from call to call, because torch does not report every change (``.data``, inference mode).
     It takes about a second for 1.5 GB.
     """
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(model.name.encode() if isinstance(model, OpenClip) else b"")
     for name, value in sorted(model.state_dict().items()):
         _feed(digest, name, value)
     return digest.hexdigest()

@@ -14,6 +14,7 @@ from torch.nn.modules.module import _has_any_global_hook
 
 from helpers._clip import CLIP, AttentionPool2d, LayerNorm, ResidualAttentionBlock, Transformer, VisionTransformer
 from helpers._linear import Linear, Product
+from helpers._open_clip import OpenClip
 from helpers._validation import shown
 
 QUICK_GELU = 1.702  # CLIP's activation is x · sigmoid(1.702 x), which is silu(1.702 x) / 1.702
@@ -28,11 +29,15 @@ CLIPS_OWN = {
 
 
 def refuse_no_clip(model: object) -> None:
-    """Refuse what is not a CLIP model, such as a model together with its preprocessing.
+    """Refuse what is not a CLIP model of OpenAI's architecture, such as a model together with its preprocessing.
 
     Raises:
-        TypeError: this is not a CLIP model.
+        TypeError: this is not one.
     """
+    if isinstance(model, OpenClip):
+        raise TypeError(
+            f"Expected a model of OpenAI's own architecture; got {shown(model.name)}. Train it by open_clip."
+        )
     if not (isinstance(model, nn.Module) and isinstance(getattr(model, "text_projection", None), torch.Tensor)):
         raise TypeError(
             f"Expected a CLIP model; got {shown(model)}. Pass the model alone: model, preprocess = load(…)."
@@ -47,8 +52,9 @@ def feature_size(model: CLIP) -> int:
         ValueError: it is in training mode, and has parts that act differently then, or change with each image; its
             normalization is not in float32; or it is on the device ``meta``.
     """
-    refuse_no_clip(model)
-    if model.text_projection.is_meta:
+    if not isinstance(model, OpenClip):
+        refuse_no_clip(model)
+    if next(model.parameters()).is_meta:
         raise ValueError("Expected a model with weights; got one on the device 'meta'. Load it again.")
     for name, part in model.named_modules():
         if part.training and isinstance(part, (_BatchNorm, _DropoutNd)):
@@ -57,7 +63,7 @@ def feature_size(model: CLIP) -> int:
             raise ValueError(f"Expected {name} in float32, as in clip; got {part.weight.dtype}. Call model.float().")
         if isinstance(part, AttentionPool2d) and not isinstance(part.q_proj.weight, torch.Tensor):
             raise TypeError(f"Expected tensors in {name}; got quantized layers. Quantize model.transformer alone.")
-    return model.text_projection.shape[1]
+    return model.embedding_size if isinstance(model, OpenClip) else model.text_projection.shape[1]
 
 
 def image_features(model: CLIP, pixels: torch.Tensor, linear: Product | None = None) -> torch.Tensor:
@@ -92,6 +98,8 @@ def text_features(model: CLIP, tokens: torch.Tensor, linear: Product | None = No
     Returns:
         ``(n, d)`` in the model's precision, as near to ``encode_text`` as `image_features` to ``encode_image``.
     """
+    if isinstance(model, OpenClip):
+        return model.encode_text(tokens)
     if not _is_clips_own(model, getattr(model, "transformer", None), is_causal=True):
         return model.encode_text(functional.pad(tokens, (0, model.context_length - tokens.shape[1])))
     x = model.token_embedding(tokens).type(model.dtype)  # (n, length, width)

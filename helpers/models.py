@@ -15,6 +15,8 @@ from torch import nn
 from helpers._checkpoint import read_state_dict
 from helpers._clip import CLIP, OFFICIAL_URLS, build_model, clip_preprocess
 from helpers._download import official_file
+from helpers._open_clip import OpenClip
+from helpers._open_clip_hub import PREFIX, load_open_clip
 from helpers._validation import path_of, printable, reason, shown
 from helpers.weights import TINY_PATH, TINY_SHA256, VIT_PATH, VIT_SHA256
 
@@ -79,7 +81,8 @@ def load(
     device: str | torch.device | None = None,
     download_root: str | PathLike | None = None,
     precision: str | None = None,
-) -> tuple[CLIP, Callable]:
+    weights: str | PathLike | None = None,
+) -> tuple[CLIP | OpenClip, Callable]:
     """Load a model and its preprocessing: the same pair that `clip.load` returns.
 
     The file is read as data: its tensors by name, and nothing else. No code in it is run, neither from a pickle nor
@@ -88,14 +91,24 @@ def load(
 
     Args:
         name: a name of `list_models()`, or the path of a checkpoint: a state dict saved with
-            `torch.save`, or a TorchScript archive such as OpenAI's files.
+            `torch.save`, or a TorchScript archive such as OpenAI's files. A checkpoint is read as OpenAI's: with its
+            activation (QuickGELU) and with heads 64 wide, which no file says. For any other model, use open_clip's
+            name: "open_clip:ARCHITECTURE/TAG", such as "open_clip:ViT-B-16-SigLIP2/webli", or
+            "open_clip:local-dir:FOLDER", or "open_clip:hf-hub:OWNER/NAME". That needs ``pip install open_clip_torch``,
+            and downloads the files the first time. The model comes with its own tokenizer, preprocessing,
+            ``context_length``, ``logit_scale`` and ``logit_bias``; it has the calls of a CLIP model, and
+            `encode_images`, `encode_texts` and what is built on them take it. `fine_tune` and `patch_similarity` do
+            not.
         device: "cpu", "cuda", "mps", …; by default "cuda" if there is one, else "cpu".
-        download_root: folder for the official files, by default ``~/.cache/clip``.
+        download_root: folder for downloaded files, by default ``~/.cache/clip``, or the cache of the Hugging Face hub
+            for a model of open_clip.
         precision: type of the weights in matrix products and convolutions, "float32", "float16" or "bfloat16"; by
             default "float16" on CUDA, else "float32". "bfloat16" is several times as fast on CPUs that support it,
             and moves an embedding by less than 0.001 in cosine distance; on other CPUs it is several times slower,
             and a warning says so. "auto" is "bfloat16" on a CPU that supports it (AVX512_BF16, AMX_BF16, or ARM's
             BF16, as Linux lists them), else the default.
+        weights: a file to read the weights of a model of open_clip from, instead of downloading them. Its tag still
+            says how the weights were trained.
 
     Returns:
         ``(model, preprocess)``. The model is in eval mode. `preprocess` turns a PIL image into a
@@ -104,12 +117,24 @@ def load(
     Raises:
         ValueError: the name or the precision is unknown, the device does not exist, or the file is not a CLIP
             checkpoint, is damaged, or holds weights that are not finite in this precision.
-        ConnectionError: an official model is not on this machine and cannot be downloaded.
+        ConnectionError: the files of a model are not on this machine and cannot be downloaded.
+        ModuleNotFoundError: a model of open_clip needs a package that is not installed.
         OSError: the file cannot be read.
     """
     device = checked_device(device)
     dtype = _dtype(precision, device)
-    path, content = _file(str(name), None if download_root is None else path_of("download_root", download_root))
+    root = None if download_root is None else path_of("download_root", download_root)
+    if str(name).startswith(PREFIX):
+        path_or_none = None if weights is None else path_of("weights", weights)
+        other, preprocess = load_open_clip(str(name), path_or_none, device, dtype, root)
+        try:
+            _refuse_odd_weights(other)
+        except ValueError as error:
+            raise ValueError(f"Cannot load {shown(str(name))}: {error}.") from error
+        return other, preprocess
+    if weights is not None:
+        raise ValueError(f"Expected weights only with a model of open_clip; got {shown(name)}. Pass the path as name.")
+    path, content = _file(str(name), root)
     try:
         state_dict = read_state_dict(content)
         del content  # so that the weights are not held a third time
@@ -251,7 +276,7 @@ def _set_precision(model: CLIP, precision: torch.dtype) -> None:
                 getattr(part, name).data = getattr(part, name).data.to(precision)
 
 
-def _refuse_odd_weights(model: CLIP) -> None:
+def _refuse_odd_weights(model: nn.Module) -> None:
     """Refuse weights that would produce embeddings of NaN."""
     for name, tensor in model.state_dict().items():
         if not tensor.numel():

@@ -56,8 +56,14 @@ def cosine_similarity(text_features: np.ndarray, image_features: np.ndarray) -> 
     return (normalize(text_features) @ normalize(image_features).T).clip(-1, 1)
 
 
-def probabilities(similarity: np.ndarray, logit_scale: float = 100.0, axis: int = 0) -> np.ndarray:
+def probabilities(
+    similarity: np.ndarray, logit_scale: float = 100.0, axis: int = 0, logit_bias: float | None = None
+) -> np.ndarray:
     """Return the probability of each candidate: softmax of ``logit_scale × similarity``.
+
+    A model that was trained with the sigmoid loss, such as SigLIP, has a bias. With it, each pair is judged by itself:
+    ``sigmoid(logit_scale × similarity + logit_bias)`` (Zhai et al. 2023, arXiv 2303.15343, section 3.2). Leave the bias
+    out if exactly one candidate is right; in a softmax it would cancel.
 
     Args:
         similarity: ``(texts, images)`` cosine similarities.
@@ -65,9 +71,10 @@ def probabilities(similarity: np.ndarray, logit_scale: float = 100.0, axis: int 
             (Radford et al. 2021, section 2.5); ``model.logit_scale.exp().item()`` is the value of a given model.
         axis: the axis of the candidates. 0: which text fits each image (columns sum to 1);
             1: which image fits each text (rows sum to 1).
+        logit_bias: ``model.logit_bias.item()`` of a model that has one.
 
     Returns:
-        The same shape in float32, each in [0, 1], summing to 1 along ``axis``.
+        The same shape in float32, each in [0, 1], summing to 1 along ``axis``, except with a bias.
 
     Raises:
         TypeError: an argument does not hold numbers.
@@ -78,6 +85,8 @@ def probabilities(similarity: np.ndarray, logit_scale: float = 100.0, axis: int 
     if not similarity.shape[axis]:
         raise ValueError(f"Expected candidates along axis {axis}; got a similarity of shape {similarity.shape}.")
     logits = finite("similarity", number("logit_scale", logit_scale) * similarity.astype(np.float64))
+    if logit_bias is not None:
+        return (np.exp(-np.logaddexp(0, -(logits + number("logit_bias", logit_bias))))).astype(np.float32)
     weights = np.exp(logits - logits.max(axis=axis, keepdims=True))
     return (weights / weights.sum(axis=axis, keepdims=True)).astype(np.float32)
 

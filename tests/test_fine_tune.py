@@ -73,7 +73,7 @@ def test_a_run_is_the_plain_loop(pairs):
             each.logit_scale.fill_(math.log(99.99))  # the largest is 100
     found = tune(model, pairs, steps=20)
     pixels = torch.stack([PREPROCESS(Image.open(path)) for path, _ in pairs])
-    tokens = tokenize([text for _, text in pairs], 16, False)
+    tokens, _ = tokenize(model, [text for _, text in pairs])
     same = torch.tensor([[one == other for _, other in pairs] for _, one in pairs])
     adam = torch.optim.Adam(plain.parameters(), betas=(0.9, 0.98), eps=1e-6)
     losses = []

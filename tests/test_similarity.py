@@ -80,8 +80,16 @@ def test_probabilities_choose_among_texts_unless_told_otherwise():
     assert np.allclose(helpers.probabilities(np.zeros((4, 2))), 1 / 4)
 
 
-def test_probabilities_survive_huge_logits():
-    assert np.allclose(helpers.probabilities(np.array([[1.0], [0.0]]), logit_scale=1e5).ravel(), [1, 0])
+@pytest.mark.parametrize("bias", [None, 0.0])
+def test_probabilities_survive_huge_logits(bias):
+    found = helpers.probabilities(np.array([[1.0], [-1.0]]), logit_scale=1e5, logit_bias=bias)
+    assert np.allclose(found.ravel(), [1, 0])
+
+
+def test_probabilities_with_a_bias_judge_each_pair_by_itself():
+    similarity = helpers.cosine_similarity(TEXTS, IMAGES)
+    expected = torch.sigmoid(torch.from_numpy(similarity) * 50 - 10).numpy()
+    assert np.allclose(helpers.probabilities(similarity, 50, logit_bias=-10), expected, atol=1e-6)
 
 
 def test_top_k_gives_the_best_first():

@@ -147,7 +147,7 @@ def _train(
     group, first, losses = optimizer.param_groups[0], run.measures[-1].step, list[tuple[float, float]]()
     texts, text_of = _numbered([text for _, text in pairs])
     _, image_of = _numbered([str(i) if isinstance(i, (str, PathLike)) else id(i) for i, _ in pairs])
-    tokens = tokenize(texts, model.context_length, truncate=False)
+    tokens, _ = tokenize(model, texts)
     tenths = {round(steps * part / MEASURES) for part in range(1, MEASURES + 1)}
     with closing(_opened(run, preprocess, pairs, range(first, steps), batch_size)) as opened:
         for step, (rows, pixels) in enumerate(opened, start=first + 1):
@@ -241,7 +241,7 @@ def _checked(name: str, pairs: Iterable[Pair], model: CLIP) -> list[Pair]:
     texts = list({text: None for _, text in pairs})
     if len(texts) == 1:
         raise ValueError(f"Expected at least two different texts in {name}; got only {shown(texts[0])}.")
-    tokenize(texts, model.context_length, truncate=False)
+    tokenize(model, texts)
     return pairs
 
 
