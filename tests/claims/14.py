@@ -3,7 +3,7 @@ _grid = torch.cartesian_prod(torch.arange(side), torch.arange(side)).float()
 far = torch.cdist(_grid, _grid)
 assert cosines[(far > 0) & (far < 1.1)].mean() > cosines[(far > 2.9) & (far < 3.1)].mean() + 0.3
 
-# %% neighbour-code  The nearest place is nearly always a neighbour.
+# %% neighbour-code  The nearest position is nearly always a neighbour.
 assert (nearest == 1).float().mean() > 0.9
 
 # %% attended-code  Head 1 attends most to the beak, and so does head 2; the corners get nothing.
@@ -12,6 +12,7 @@ assert maps[:, [0, side - 1, side**2 - side, side**2 - 1]].max() < 0.02
 
 # %% ink-code  Nearly all attention goes to the drawing.
 assert np.mean(attended) > np.mean(fractions) + 0.15 and np.mean(attended) > 0.93
+assert 0.68 < np.mean(fractions) < 0.745, "more than a quarter of the patches are empty"
 
 # %% lens-code  Examples recognize four in five after block 2, words next to nothing; words nearly all after block 4.
 assert by_examples[2] > 0.75 and by_words[2] < 0.2 and 0.15 < by_examples[1] < 0.4
