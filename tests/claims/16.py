@@ -4,7 +4,7 @@ assert by_row == n and by_column == n - 1 and cosines[:, 0].argmax() == 1
 # %% circle-code  The valley is beyond its own image.
 assert 2.4 < angles[min(range(100), key=lambda k: loss_at(angles[k]).item())] < 2.9
 
-# %% curves-code  At a rate of 0.1 the sigmoid loss ends ahead; at 0.3 it learns next to nothing, because its scale goes to 0.
+# %% curves-code  At a rate of 0.1 the sigmoid loss ends ahead; at 0.3 it learns next to nothing: its scale goes to 0.
 final = {k: np.mean([r[0][-1] for r in v]) for k, v in runs.items()}
 assert final["sigmoid", 0.1] > 0.88 and 0.55 < final["InfoNCE", 0.1] < 0.84
 assert final["sigmoid", 0.1] > final["InfoNCE", 0.1] + 0.1
