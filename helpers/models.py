@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from helpers._checkpoint import read_state_dict
-from helpers._clip import CLIP, OFFICIAL_URLS, build_model, clip_preprocess
+from helpers._clip import CLIP, OFFICIAL_URLS, build_model, clip_preprocess, tokenizer
 from helpers._download import official_file
 from helpers._open_clip import OpenClip
 from helpers._open_clip_hub import PREFIX, load_open_clip
@@ -22,7 +22,7 @@ from helpers.weights import TINY_PATH, TINY_SHA256, VIT_PATH, VIT_SHA256
 
 PRECISIONS = ("float32", "float16", "bfloat16")
 PROCESSOR = Path("/proc/cpuinfo")
-MOST_TOKENS = 4096  # of a text: the attention mask of a model grows with the square
+FEWEST_TOKENS, MOST_TOKENS = 3, 4096  # of a text: start, one more and end; attention grows with the square
 INTEGERS = ("num_batches_tracked", "input_resolution", "context_length", "vocab_size")  # all else are weights
 
 
@@ -248,10 +248,16 @@ def _build(state_dict: dict[str, torch.Tensor]) -> CLIP:
         if not tensor.is_floating_point() and name.rpartition(".")[2] not in INTEGERS:
             kind = str(tensor.dtype).removeprefix("torch.")
             raise ValueError(f"its {shown(name)} has type {kind}, not floating point")
-    with torch.device("meta"), warnings.catch_warnings(action="ignore"):  # its shapes, at no cost of memory or time
-        model = build_model(dict(state_dict))
-    if model.context_length > MOST_TOKENS:
-        raise ValueError(f"its context length is more than {MOST_TOKENS:,} tokens")
+    with torch.device("meta"):  # its shapes, at no cost of memory or time
+        model = build_model({name: tensor.to("meta") for name, tensor in state_dict.items()})
+    if not FEWEST_TOKENS <= model.context_length <= MOST_TOKENS:
+        raise ValueError(
+            f"its context length is {model.context_length:,} tokens, not {FEWEST_TOKENS} to {MOST_TOKENS:,}"
+        )
+    if model.vocab_size < len(tokenizer.encoder):  # the end token is the last
+        raise ValueError(
+            f"its vocabulary has {model.vocab_size:,} tokens, fewer than CLIP's {len(tokenizer.encoder):,}"
+        )
     weights = {}
     for name in [name for name in state_dict if name not in INTEGERS]:
         tensor = state_dict.pop(name)

@@ -485,12 +485,20 @@ kind(
     ValueError,
     r"its visual\.bn1\.running_var holds a negative variance",
 )
-kind(
-    "model: 20,000 tokens",
-    loaded(lambda w: w.checkpoint("tokens.pt", changed(w, positional_embedding=torch.zeros(20_000, 128)))),
-    ValueError,
-    "its context length is more than 4,096 tokens",
-)
+for count in (0, 2, 20_000):
+    kind(
+        f"model: {count:,} tokens",
+        loaded(lambda w, n=count: w.checkpoint("tokens.pt", changed(w, positional_embedding=torch.zeros(n, 128)))),
+        ValueError,
+        f"its context length is {count:,} tokens, not 3 to 4,096",
+    )
+for count in (0, 49_407):
+    kind(
+        f"model: a vocabulary of {count:,}",
+        loaded(lambda w, n=count: w.checkpoint("few.pt", changed(w, **{"token_embedding.weight": torch.ones(n, 128)}))),
+        ValueError,
+        f"its vocabulary has {count:,} tokens, fewer than CLIP's 49,408",
+    )
 kind(
     "model: one content for 400 tensors",
     loaded(lambda w: w.checkpoint("shared.pt", changed(w, **dict.fromkeys(map(str, range(400)), torch.ones(10**6))))),

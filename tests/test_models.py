@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import clip
 import numpy as np
@@ -217,6 +218,14 @@ def test_the_clipboard_tool_of_the_same_name_is_recognised(tmp_path):
     )
     assert "Expected OpenAI's CLIP; got PyPI's package 'clip', which is another project" in result.stderr
     assert "pip uninstall clip" in result.stderr
+
+
+@pytest.mark.filterwarnings("error")
+def test_loading_in_several_threads_leaves_all_warnings_as_they_were():
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(helpers.load, ["tiny-vit"] * 24))
+    assert warnings.filters == before
 
 
 def test_precision_is_of_what_multiplies_and_normalizations_stay(tiny):
