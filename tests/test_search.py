@@ -1,5 +1,6 @@
 """A folder is searched as the slow way would; a kill, a broken file or a second process does no harm."""
 
+import errno
 import io
 import os
 import random
@@ -300,6 +301,34 @@ def test_a_image_without_finite_features_is_listed(folder, index, monkeypatch):
     assert index.update() == (4, 0, 1, 0, 0)
     assert index.errors == {"bus.png": "its features are not finite"}
     assert np.isfinite(index.features).all()
+
+
+@pytest.mark.parametrize("fault", [OSError(errno.EIO, "Input/output error"), MemoryError()])
+def test_what_a_drive_failed_to_read_is_tried_again(index, monkeypatch, fault):
+    """After the file was hashed: it is sound, though it could not be decoded."""
+
+    def fail(*_, **__):
+        raise fault
+
+    with monkeypatch.context() as failing:
+        failing.setattr("helpers.images.Image.open", fail)
+        assert index.update().errors == len(NAMES)
+    assert index.update() == (len(NAMES), 0, 0, 0, 0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="names it in other words")
+def test_an_index_that_cannot_be_looked_at_is_told(index, monkeypatch):
+    index.update()
+    path, stat = place_of(index), Path.stat
+
+    def fail(self, **options):
+        if self == path:
+            raise PermissionError(errno.EACCES, "Permission denied", str(self))
+        return stat(self, **options)
+
+    monkeypatch.setattr(Path, "stat", fail)
+    with pytest.raises(OSError, match=r"^Cannot read .*\.sqlite \(Permission denied\)\. Nothing was changed\."):
+        index.search("a cat")
 
 
 def test_paths_and_features_belong_together_and_stand_in_the_file(folder, tiny):

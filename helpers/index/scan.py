@@ -144,5 +144,12 @@ def _settled(entry: Entry, rows: Container[str], known: Container[str], errors: 
     if content not in errors:
         return Entry(entry.path, error=CHANGED)
     error = errors[content]
-    stamp = None if isinstance(error, NoDecoderError) else entry.stamp  # without one, the next update tries again
+    stamp = None if _may_pass(error) else entry.stamp  # without one, the next update tries again
     return Entry(entry.path, stamp, error=error.reason)
+
+
+def _may_pass(error: ImageError) -> bool:
+    """Return whether the file itself may be sound: a plugin, the drive or memory failed."""
+    cause = error.__cause__
+    from_system = isinstance(cause, OSError) and cause.errno is not None  # Pillow's own OSErrors have no number
+    return isinstance(error, NoDecoderError) or from_system or isinstance(cause, MemoryError)

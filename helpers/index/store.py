@@ -368,9 +368,14 @@ def _reading(place: Path) -> Iterator[sqlite3.Connection]:
         DamageError: it is damaged.
         OSError: it cannot be read, or is a symbolic link.
     """
-    for part in (place.parent, *_parts(place)):
-        _no_link(part)
-    place.stat()
+    try:
+        for part in (place.parent, *_parts(place)):
+            _no_link(part)
+        place.stat()
+    except OSError as error:
+        if error.errno is None or isinstance(error, (FileNotFoundError, NotADirectoryError)):
+            raise
+        raise _unreadable(place, error) from error
     try:
         with closing(_readable(place)) as base:
             base.execute("BEGIN")
@@ -378,9 +383,13 @@ def _reading(place: Path) -> Iterator[sqlite3.Connection]:
     except sqlite3.Error as error:
         if _code(error) in DAMAGE:
             raise DamageError(reason(error)) from error
-        raise OSError(f"Cannot read {printable(place)} ({reason(error)}). Nothing was changed. Try again.") from error
+        raise _unreadable(place, error) from error
     except (UnicodeDecodeError, KeyError, TypeError, MemoryError) as error:
         raise DamageError(reason(error)) from error
+
+
+def _unreadable(place: Path, error: Exception) -> OSError:
+    return OSError(f"Cannot read {printable(place)} ({reason(error)}). Nothing was changed. Try again.")
 
 
 @contextmanager
