@@ -242,7 +242,11 @@ def test_killed_and_resumed_a_run_ends_with_the_same_bits(tmp_path, processes):
         resumed, whole = (torch.load(tmp_path / place / name, weights_only=True) for place in ("killed", "whole"))
         assert_equal(resumed, whole)
     assert len(whole) > 10
-    assert sorted(path.name for path in (tmp_path / "whole").glob("*.*")) == [".lock", "best.pt", "training.pt"]
+    assert sorted(path.name for path in (tmp_path / "whole").glob("*.*")) == [
+        ".clip-fine-tune.lock",
+        "best.pt",
+        "training.pt",
+    ]
 
 
 def assert_equal(one, other):
@@ -329,7 +333,11 @@ def test_a_damaged_run_is_named(tmp_path, pairs):
     tune(small(), pairs, folder=tmp_path)
     whole = (tmp_path / "training.pt").read_bytes()
     middle = len(whole) // 2
-    for damaged in (whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :], whole[:-100]):
+    state, lacking = torch.load(tmp_path / "training.pt", weights_only=True), []
+    for part in ({"key": state["key"]}, {**state, "model": {}}, {**state, "best_weights": {}}, {**state, "best": ()}):
+        torch.save(part, tmp_path / "part.pt")
+        lacking.append((tmp_path / "part.pt").read_bytes())
+    for damaged in (whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :], whole[:-100], *lacking):
         (tmp_path / "training.pt").write_bytes(damaged)
         with pytest.raises(
             ValueError, match=r"training\.pt is damaged\. Move it and best\.pt away to start the run again\."
@@ -357,8 +365,20 @@ def test_an_empty_name_is_the_current_folder(tmp_path, pairs, monkeypatch):
     assert Path("best.pt").is_file()
 
 
+def test_a_file_of_the_users_own_is_not_taken_as_a_lock(tmp_path, pairs):
+    (tmp_path / ".lock").write_text("mine")
+    tune(small(), pairs, folder=tmp_path)
+    assert (tmp_path / ".lock").read_text() == "mine"
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path, pairs):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=r"^Cannot write to .*run: Not a directory\. Use another folder\."):
+        tune(small(), pairs, folder=tmp_path / "file" / "run")
+
+
 def test_a_folder_in_use_is_refused(tmp_path, pairs):
-    with FileLock(tmp_path / ".lock"), pytest.raises(BlockingIOError, match="is in use by another run"):
+    with FileLock(tmp_path / ".clip-fine-tune.lock"), pytest.raises(BlockingIOError, match="is in use by another run"):
         tune(small(), pairs, folder=tmp_path)
     tune(small(), pairs, folder=tmp_path)
 

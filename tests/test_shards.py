@@ -104,7 +104,12 @@ def test_bad_rows_are_listed_and_cost_only_themselves(manifest, tmp_path, tiny):
         csv.writer(lines).writerows([*bad, ("z", NAMES[5], "x")])
     out = tmp_path / "out"
     assert encode_manifest(manifest, out, shard_size=18, workers=1) == (21, 0, 8)
-    assert sorted(path.name for path in out.iterdir()) == [".lock", "000000.parquet", "000001.parquet", "_errors.csv"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        ".clip-encode.lock",
+        "000000.parquet",
+        "000001.parquet",
+        "_errors.csv",
+    ]
     table = pa.concat_tables(read_shard(file) for file in shard_files(out))
     assert [np.isnan(row).all() for row in table["features"].to_pylist()] == [False] * 12 + [True] * 8 + [False]
     errors = table["error"].to_pylist()[12:20]
@@ -252,8 +257,19 @@ def test_shards_beyond_the_manifest_are_refused(manifest, tmp_path):
         encode_manifest(manifest, tmp_path, shard_size=4, workers=1)
 
 
+def test_a_file_of_the_users_own_is_not_taken_as_a_lock(manifest, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / ".lock").write_text("mine")
+    encode_manifest(manifest, out, workers=1)
+    assert (out / ".lock").read_text() == "mine"
+
+
 def test_only_one_process_encodes_into_a_folder(manifest, tmp_path):
-    with FileLock(tmp_path / ".lock"), pytest.raises(RuntimeError, match="^Another process is encoding into .*Wait"):
+    with (
+        FileLock(tmp_path / ".clip-encode.lock"),
+        pytest.raises(RuntimeError, match="^Another process is encoding into .*Wait"),
+    ):
         encode_manifest(manifest, tmp_path)
 
 

@@ -16,11 +16,12 @@ from PIL import Image
 from helpers._checkpoint import write_whole
 from helpers._clip import CLIP
 from helpers._files import sha256_of
-from helpers._validation import printable
+from helpers._validation import printable, reason
 from helpers.encode import pixels_or_errors
 from helpers.images import ImageSource, open_image
 
 RUN, BEST = "training.pt", "best.pt"
+LOCK = ".clip-fine-tune.lock"  # nobody else's, for locking empties the file
 
 
 class Measure(NamedTuple):
@@ -84,15 +85,12 @@ class Run:
                     "Move them away, or name another folder."
                 )
             return
-        try:
+        with _damage_told(path):
             with zipfile.ZipFile(path) as archive:  # torch itself compares no checksum
                 if damaged := archive.testzip():
                     raise ValueError(damaged)
             state = torch.load(path, map_location="cpu", weights_only=True)
             theirs = dict(state["key"])
-        except Exception as error:  # a damaged file makes torch raise nearly anything
-            why = "Move it and best.pt away to start the run again"
-            raise ValueError(f"{printable(path)} is damaged. {why}.") from error
         other = [
             f"other {name}" if isinstance(mine, str) else f"{name}={theirs.get(name)} instead of {mine}"
             for name, mine in key.items()
@@ -100,11 +98,23 @@ class Run:
         ]
         if other:
             raise ValueError(f"{printable(folder)} holds a different run, with {', '.join(other)}. Use another folder.")
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.measures, self.best = [Measure(*measure) for measure in state["measures"]], Measure(*state["best"])
-        self.errors, self.best_weights = dict.fromkeys(state["errors"]), state["best_weights"]
+        with _damage_told(path):
+            errors, weights = dict.fromkeys(state["errors"]), state["best_weights"]
+            self.measures, self.best = [Measure(*measure) for measure in state["measures"]], Measure(*state["best"])
+            self.model.load_state_dict(weights)  # to find out whether it can be
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.errors, self.best_weights = errors, weights
         write_whole(best, self.best_weights)
+
+
+@contextmanager
+def _damage_told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # a damaged file makes torch raise nearly anything
+        why = "Move it and best.pt away to start the run again"
+        raise ValueError(f"{printable(path)} is damaged. {why}.") from error
 
 
 @contextmanager
@@ -113,12 +123,15 @@ def locked(folder: Path) -> Iterator[None]:
 
     Raises:
         BlockingIOError: another run is using it.
+        OSError: it cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     try:
-        lock = FileLock(folder / ".lock").acquire(timeout=0)
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / LOCK).acquire(timeout=0)
     except Timeout as error:
         raise BlockingIOError(f"{printable(folder)} is in use by another run. Use another folder.") from error
+    except OSError as error:
+        raise OSError(f"Cannot write to {printable(folder)}: {reason(error)}. Use another folder.") from error
     with lock:
         yield
 

@@ -38,6 +38,7 @@ from helpers.shards.shard import (
 
 ON_RAY = 64  # shards that a cluster has in work at once, so that it can see how many machines to start
 HEADER = (*KEYS, "error")  # of the list of errors
+LOCK = ".clip-encode.lock"  # nobody else's, for locking empties the file
 PATIENCE = 0.5  # seconds after which Windows notices Ctrl-C
 
 Submit = Callable[..., Future]
@@ -245,7 +246,7 @@ def _alone(folder: Path, part: tuple[int, int]) -> Iterator[None]:
     """Keep every other process from writing this part."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(folder / f".lock{suffix(part)}", timeout=0):
+        with FileLock(folder / f"{LOCK}{suffix(part)}", timeout=0):
             yield
     except Timeout as error:
         raise RuntimeError(f"Another process is encoding into {printable(folder)}. Wait for it to finish.") from error
