@@ -1,5 +1,7 @@
 """Let Ray do the work, on the machines of a cluster or on this one."""
 
+import os
+import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Future
 from contextlib import contextmanager
@@ -11,6 +13,8 @@ import torch
 from ray.exceptions import RayError, RayTaskError
 
 from helpers._validation import reason
+
+SECONDS = 10  # for a cluster to answer
 
 
 @contextmanager
@@ -46,6 +50,7 @@ def on_ray(device: torch.device) -> Iterator[Callable[..., Future]]:
 
 def _start() -> None:
     try:
+        _call(os.environ.get("RAY_ADDRESS", ""))
         ray.init(log_to_driver=False)
     except Exception as error:  # a busy machine makes Ray raise nearly anything
         ray.shutdown()
@@ -53,3 +58,14 @@ def _start() -> None:
         raise RuntimeError(
             f"Expected Ray to start, or its cluster to answer; got: {why}. Look at RAY_ADDRESS, and try again."
         ) from error
+
+
+def _call(address: str) -> None:
+    """Fail at once if nobody listens at an address such as "10.0.0.1:6379", where Ray would wait for minutes.
+
+    Raises:
+        OSError: nobody answers.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), SECONDS).close()

@@ -1,6 +1,7 @@
 """Ray makes the same shards, though its processes and the command are killed. It needs Ray, and a minute."""
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -48,6 +49,19 @@ def test_a_ray_that_does_not_start_is_told(monkeypatch):
     monkeypatch.setattr("ray.init", fail)
     told = "^Expected Ray to start, or its cluster to answer; got: The current node timed out during startup. Look at"
     with pytest.raises(RuntimeError, match=told), on_ray(torch.device("cpu")):
+        pass
+
+
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_a_cluster_that_is_gone_is_told_at_once(monkeypatch, scheme):
+    monkeypatch.setattr("ray.init", lambda **_: pytest.fail("waits for minutes"))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    monkeypatch.setenv("RAY_ADDRESS", f"{scheme}127.0.0.1:{port}")
+    with (
+        pytest.raises(RuntimeError, match=r"got: Connection refused\. Look at RAY_ADDRESS"),
+        on_ray(torch.device("cpu")),
+    ):
         pass
 
 
