@@ -46,6 +46,13 @@ def reason(error: BaseException) -> str:
     return _cut(text, 300)
 
 
+def told(error: BaseException) -> str:
+    """Return an error's message as a command prints it: an error of the system begins with the name of the file."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"{printable(error.filename)}: {reason(error)}" if error.filename else reason(error)
+    return printable(error)
+
+
 def whole(name: str, value: object, least: int = 1, most: int = sys.maxsize) -> int:
     """Return an argument that must be an integer from ``least`` to ``most``."""
     if not isinstance(value, Integral) or isinstance(value, bool):

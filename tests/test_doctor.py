@@ -11,6 +11,7 @@ import venv
 
 import pytest
 
+from helpers.course import doctor
 from tests.conftest import ROOT
 
 DOCTOR = ROOT / "helpers" / "course" / "doctor.py"
@@ -249,3 +250,16 @@ def test_without_jupyter_there_is_a_note_and_nothing_wrong(site):
     assert wrong == {}
     assert re.search(r"^note +kernel .*Jupyter", output, re.M)
     assert re.search(r"^fine +room ", output, re.M)
+
+
+def test_a_cache_folder_that_cannot_be_looked_into_is_passed_over(tmp_path, monkeypatch):
+    closed, stat = tmp_path / "closed", os.stat
+
+    def fail(path, **options):
+        if str(path).startswith(str(closed / "x")):
+            raise PermissionError(13, "Permission denied")
+        return stat(path, **options)
+
+    closed.mkdir()
+    monkeypatch.setattr("os.stat", fail)
+    assert [verdict.state for verdict in doctor.room(0, closed / "x" / "y")] == ["fine"]

@@ -305,3 +305,12 @@ def test_a_missing_plugin_is_named_and_its_images_are_tried_again(suffix, folder
     assert index.update().encoded == 1
     assert file.stat() == stamp
     assert index.search(image=IMAGES / "boat.png", k=1)[0].path == file
+
+
+def test_an_error_of_the_system_begins_with_its_file(folder, monkeypatch, capsys):
+    def fail(*_):
+        raise PermissionError(13, "Permission denied", "closed/cat.png")
+
+    monkeypatch.setattr("helpers.index.command.load", fail)
+    assert command.main([str(folder), "a cat"]) == 2
+    assert capsys.readouterr().err == "closed/cat.png: Permission denied\n"

@@ -205,7 +205,8 @@ def room(gb: float, *places: Path) -> list[Verdict]:
     """Check the free space on the file system of each place."""
     verdicts = {}
     for place in places:
-        folder = next(folder for folder in (place, *place.parents) if folder.is_dir())
+        above = (place, *place.parents)
+        folder = next(folder for folder in above if os.path.isdir(folder))  # noqa: PTH112  # Path's own may raise
         free = shutil.disk_usage(folder).free / 1e9
         short = wrong("room", f"{gb:g} GB free at {folder}", f"{free:.1f} GB", "Free some space there, and try again")
         fine = Verdict("fine", "room", f"{free:.0f} GB free at {folder}")

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from helpers._validation import printable, whole
+from helpers._validation import printable, told, whole
 from helpers.index.folder_index import FolderIndex
 from helpers.index.page import are_photographs, page, refuse_foreign, write_page
 from helpers.index.query import encode_query
@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
         with _interruptible():
             return _search(options)
     except (ValueError, TypeError, OSError, RuntimeError) as error:
-        print(printable(error), file=sys.stderr)
+        print(told(error), file=sys.stderr)
         return 2
 
 

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from helpers._validation import printable, reason
+from helpers._validation import printable, told
 
 
 def main(arguments: list[str]) -> int:
@@ -14,12 +14,8 @@ def main(arguments: list[str]) -> int:
         from helpers.shards.job import suffix
 
         found = encode_manifest(**vars(options))
-    except OSError as error:
-        where = f"{printable(error.filename)}: " if error.filename else ""
-        print(f"{where}{reason(error)}", file=sys.stderr)
-        return 1
-    except (ValueError, RuntimeError, ModuleNotFoundError) as error:
-        print(error, file=sys.stderr)
+    except (OSError, ValueError, RuntimeError, ModuleNotFoundError) as error:
+        print(told(error), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("Interrupted. Run the same command to resume.", file=sys.stderr)
