@@ -12,6 +12,7 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 
 import helpers
+from helpers.index import command
 from tests.conftest import IMAGES
 
 CAUSAL = {
@@ -197,3 +198,9 @@ def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "open_clip", None)
     with pytest.raises(ModuleNotFoundError, match=r"needs the package open_clip, .* `pip install open_clip_torch`"):
         helpers.load("open_clip:RN50/openai")
+
+
+def test_the_search_command_names_a_missing_package_in_one_line(monkeypatch, capsys, tmp_path):
+    monkeypatch.setitem(sys.modules, "open_clip", None)
+    assert command.main([str(tmp_path), "a cat", "--model", "open_clip:RN50/openai"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1

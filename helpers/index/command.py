@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
     try:
         with _interruptible():
             return _search(options)
-    except (ValueError, TypeError, OSError, RuntimeError) as error:
+    except (ValueError, TypeError, OSError, RuntimeError, ModuleNotFoundError) as error:
         print(told(error), file=sys.stderr)
         return 2
 
