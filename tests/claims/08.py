@@ -43,7 +43,7 @@ assert (highest[~known] > 0.5).mean() > 0.75 and 0.12 < (highest[~known] > 0.95)
 mean = np.mean(passed, axis=0)
 assert mean[1] < mean[0] / 2 and better > 0.7 and abs(np.subtract(*np.mean(stayed, axis=0))) < 0.02
 
-# %% empty  Grey is a moon with about 90 %, the pixels a tree, the spots a flower.
+# %% empty  Grey is a moon with about 90 %, the pixels a tree, the shapes a flower.
 assert [names[i] for i in table.argmax(axis=0)] == ["moon", "tree", "flower"]
 assert 0.85 < certainty[:, 0].max() < 0.95 and table.max() < own.mean() - 0.15
 

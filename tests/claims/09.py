@@ -12,6 +12,12 @@ assert 2.5 < (0.25 - floor) / spread < 3
 means = [values.mean() for values in kinds.values()]
 assert abs(means[0] - means[1]) < 0.02 and means[2] > means[1] + 0.3 and means[3] > means[2] + 0.3
 
+# %% plane  Six captions and three are far out, and their images closer to the middle.
+for axis_of, limit, count in ((0, 0.4, 6), (1, 0.53, 3)):
+    out = abs(text_points[:, axis_of]) > limit
+    assert out.sum() == count and len(set(np.sign(text_points[out, axis_of]))) == 1
+    assert (abs(text_points[out, axis_of]) - abs(image_points[out, axis_of])).min() > 0.1
+
 # %% nearest  The plane hides nearly all of it.
 assert in_plane < 0.2 and in_all > 0.95
 
@@ -23,6 +29,7 @@ assert abs(to_captions - matching.mean()) < 0.04 and abs(to_images - second_imag
 
 # %% push-code  The new gap is as large as OpenAI's.
 assert 0.8 < new_gap < 0.87
+assert np.allclose(among_images, between * 0.36 + 0.64, atol=1e-5)
 
 # %% real-print  Clean images separate nearly perfectly, small objects worse, noise worst.
 assert auc["clean"] > 0.995 and auc["clean"] > auc["small"] + 0.1 and auc["small"] > auc["noisy"] + 0.03
