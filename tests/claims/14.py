@@ -21,3 +21,5 @@ assert by_words[0] < 0.1 and by_examples[0] < 0.1
 
 # %% mask-code  Most of the weight goes to 'start' and 'blue'.
 assert set(looks[3:].sum(dim=0).topk(2).indices.tolist()) == {0, 2}
+assert (looks[2:6].topk(2).indices.sort().values == torch.tensor([0, 2])).all()
+assert (looks[6:].topk(2).indices == torch.tensor([2, 6])).all() and (abs(looks[2:, 2] - 0.5) < 0.06).all()
