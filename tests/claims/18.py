@@ -13,7 +13,7 @@ assert times > 3
 assert results["cache"][-1].mean() > zero_shot.mean() + 0.12
 assert abs(without.mean() - zero_shot.mean()) < 0.02
 
-# %% projection-code  Bending the last step helps.
+# %% projection-code  A new projection helps.
 assert results["last projection"][-1].mean() > zero_shot.mean() + 0.15
 
 # %% tune-code  The loss ends far below guessing, and held-out images agree.
@@ -35,12 +35,11 @@ assert all(means["all weights"][2] > other[2] + 0.03 for other in others)
 assert all(means["all weights"][1] > other[1] for other in others)
 assert all(value > zero_shot.mean() for line in means.values() for value in line)
 
-# %% forgot-code  Fine-tuning forgot most names, bending few.
-assert left < known - 0.4 and old_task(bent, "test") > 0.8
+# %% forgot-code  Fine-tuning forgot most names, a new projection few.
+assert left < known - 0.4 and old_task(adapted, "test") > 0.8
 
 # %% mix-code  A mixture is better than both ends.
 assert both.max() > max(both[0], both[-1]) + 0.02 and 0 < chosen < 1
-
 
 # %% mix-test  Also in the test, the mixture is better than both ends.
 def average(some):
