@@ -47,6 +47,8 @@ def average(some):
 
 
 assert average(mixed) > max(average(model), average(tuned)) + 0.04
+gains = [hits(style_scores(some, test), test).mean() - zero_shot.mean() for some in (mixed, tuned)]
+assert gains[0] > 0.45 * gains[1]
 
 # %% save-code  The two files are there.
 assert {p.name for p in (folder / "run").glob("*.pt")} == {"best.pt", "training.pt"}
