@@ -2,6 +2,7 @@
 c, p, s = map(np.array, (scores["crop"], scores["pad"], scores["squash"]))
 assert c[0, 0] > max(p[0, 0], s[0, 0]) + 0.2 and c[0, 1] == 1
 assert c[-1, 0] < min(p[-1, 0], s[-1, 0]) - 0.08 and c[-1, 1] < 0.65
+assert s[2, 1] > c[2, 1] and c[3, 0] > max(p[3, 0], s[3, 0])
 assert min(p[:, 1].min(), s[:, 1].min()) > 0.82 and abs(p[:, 0] - s[:, 0]).max() < 0.1
 
 # %% squares-code  The three squares are good at the edge.

@@ -28,6 +28,7 @@ assert average[4] < average[0] + 0.2 and answers[0].argmax() == 4 and answers[0,
 assert min(right["rocket", "letters"], right["xqzvkw", "letters"]) > 0.93
 for w in ("rocket", "xqzvkw"):
     assert right[w, "both"] < right[w, "box"] - 0.1 and right[w, "both"] < 0.82 and right[w, "box"] > 0.75
+    assert 0.1 < right[w, "box"] - right[w, "both"] < 0.3
 assert right["xqzvkw", "both"] < right["rocket", "both"] + 0.05
 
 # %% small-code  Small things are lost; cutting the small image helps a little, cutting the original helps entirely.

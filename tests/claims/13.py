@@ -46,4 +46,5 @@ assert column.argmax() in (0, 3) and abs(column[0] - column[3]) < 0.05 and colum
 
 # %% alone-code  Without the boat, the bird is a bird; the fish needs the bird and hardly the boat.
 assert parts[0, 2] > parts[1, 2] + 0.06 and parts[0, 2] > parts[0, 0] + 0.1
+assert 0.12 < parts[1, 1] < parts[1, 2] - 0.1 and wrong_maps[1].max() < 0.05
 assert abs(parts[1, 2] - parts[1, 0]) < 0.06 and parts[1, 1] < parts[1, 0] - 0.08
