@@ -154,14 +154,14 @@ def test_the_page_needs_nothing_else_and_escapes_all(folder, tmp_path, capsys):
     assert status == 0
     written = (tmp_path / "page.html").read_text(encoding="utf-8")
     read = Reader(written)
-    assert {tag for tag, _ in read.elements} == set("html meta title style h1 p ol li a img br b".split())
+    assert {tag for tag, _ in read.elements} == set("html meta title style h1 p ol li a img b".split())
     images = [attributes for tag, attributes in read.elements if tag == "img"]
     assert len(images) == 3
     for image in images:
         kind, content = image["src"].split(",")
         assert kind == "data:image/jpeg;base64"
         assert max(Image.open(io.BytesIO(base64.b64decode(content))).size) == 256
-        assert image.keys() == {"alt", "src"}
+        assert image.keys() == {"alt", "src", "loading", "decoding"}
     links = [attributes["href"] for tag, attributes in read.elements if tag == "a"]
     assert (folder / NASTY).as_uri() in links
     assert all(link.startswith("file:///") for link in links)
@@ -169,6 +169,17 @@ def test_the_page_needs_nothing_else_and_escapes_all(folder, tmp_path, capsys):
     assert query in read.text
     assert any("left out: " in text for text in read.text)
     assert "prefers-color-scheme: dark" in written
+
+
+def test_the_page_sets_apart_what_is_above_the_threshold(folder, tmp_path, capsys):
+    query = (folder, "a cat", "-k", "3", "--html", tmp_path / "page.html")
+    scores = [float(line.split()[0]) for line in run(capsys, *query)[1].splitlines()]
+    _, out, _ = run(capsys, *query, "--threshold", (scores[0] + scores[1]) / 2)
+    assert len(out.splitlines()) == 1
+    texts = "".join(Reader((tmp_path / "page.html").read_text(encoding="utf-8")).text)
+    above, below = (texts.index(words) for words in ("Above the threshold of", "Not above it: 2"))
+    ranks = [texts.index(f"{rank} · {score:.3f}") for rank, score in enumerate(scores, 1)]
+    assert above < ranks[0] < below < ranks[1] < ranks[2]
 
 
 def test_the_page_overwrites_only_a_page(folder, tmp_path, capsys):
@@ -308,7 +319,7 @@ def test_a_missing_plugin_is_named_and_its_images_are_tried_again(suffix, folder
 
 
 def test_an_error_of_the_system_begins_with_its_file(folder, monkeypatch, capsys):
-    def fail(*_):
+    def fail(*_, **_options):
         raise PermissionError(13, "Permission denied", "closed/cat.png")
 
     monkeypatch.setattr("helpers.index.command.load", fail)

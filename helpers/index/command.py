@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from helpers._validation import printable, told, whole
+from helpers._validation import number, printable, told, whole
 from helpers.index.folder_index import FolderIndex
 from helpers.index.page import are_photographs, page, refuse_foreign, write_page
 from helpers.index.query import encode_query
@@ -65,8 +65,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--not", action="append", default=[], metavar="TEXT", dest="no_text", help="subtract this text")
     parser.add_argument("--not-image", action="append", default=[], metavar="FILE", help="subtract this image")
     parser.add_argument("-k", type=int, default=10, help="largest number of results (default: 10)")
-    parser.add_argument("--threshold", type=float, metavar="SCORE", help="show only images with a higher score")
+    parser.add_argument("--threshold", type=float, metavar="SCORE", help="list only images with a higher score")
     parser.add_argument("--model", default=os.environ.get("CLIP_MODEL", "tiny"), help="default: $CLIP_MODEL, or tiny")
+    parser.add_argument("--precision", help="float32, float16, bfloat16, or auto (bfloat16 where the CPU has it)")
     parser.add_argument("--index-folder", metavar="FOLDER", help="keep the index here instead of inside the folder")
     parser.add_argument("--html", metavar="FILE", help="write the results to an HTML page as well")
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
@@ -75,16 +76,19 @@ def _parser() -> argparse.ArgumentParser:
 
 def _search(options: argparse.Namespace) -> int:
     whole("k", options.k)
+    if options.threshold is not None:
+        number("threshold", options.threshold)
     texts = [*_weighted(options.text, 1), *_weighted(options.no_text, -1)]
     images = [*_weighted(options.image, 1), *_weighted(options.not_image, -1)]
     query = _written(texts + images)
     if options.html:
         refuse_foreign(Path(options.html))
-    model, preprocess = load(options.model)
+    model, preprocess = load(options.model, precision=options.precision)
     encode_query(model, preprocess, texts, images)  # what is wrong with it is told before a folder is encoded
     index = FolderIndex(options.folder, model, preprocess, options.index_folder)
     update = index.update()
-    matches = index.search(texts, images, options.k, options.threshold)
+    best = index.search(texts, images, options.k)
+    matches = [match for match in best if options.threshold is None or match.score > options.threshold]
     notes = _notes(index, options.model)
     if options.json:
         found = [{"path": str(match.path), "score": round(match.score, 4)} for match in matches]
@@ -96,7 +100,7 @@ def _search(options: argparse.Namespace) -> int:
             print(f"{match.score:6.3f}  {printable(Path(options.folder) / match.path.relative_to(index.folder))}")
         print(*map(printable, notes), sep="\n", end="\n" * bool(notes), file=sys.stderr)
     if options.html:
-        write_page(Path(options.html), page(query, options.model, matches, notes))
+        write_page(Path(options.html), page(query, options.model, best, notes, options.threshold))
     return 0 if matches else 1
 
 

@@ -28,11 +28,16 @@ PAGE = """\
 :root {{ color-scheme: light dark; }}
 body {{ font: 16px/1.5 system-ui, sans-serif; margin: 2rem; color: #1b1b1f; background: #fff; }}
 h1 {{ font-size: 1.4rem; overflow-wrap: anywhere; }}
-ol {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(12rem, 1fr)); gap: 1rem; padding: 0; }}
-li {{ list-style: none; border: 1px solid #c8c8d0; border-radius: 8px; padding: .75rem; overflow-wrap: anywhere; }}
-img {{ display: block; width: 100%; height: 12rem; margin-bottom: .5rem; object-fit: contain; }}
+h2 {{ font-size: 1.1rem; margin: 1.5rem 0 .5rem; }}
+ol {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr)); gap: .75rem; padding: 0; }}
+li {{ list-style: none; border: 1px solid #c8c8d0; border-radius: 8px; padding: .5rem; overflow-wrap: anywhere;
+  content-visibility: auto; contain-intrinsic-size: auto 13rem; }}
+a {{ display: block; color: #0b57d0; font-size: .875rem; line-height: 1.3; }}
+img {{ display: block; width: 100%; aspect-ratio: 1; margin-bottom: .25rem; object-fit: contain; }}
 b {{ font-variant-numeric: tabular-nums; }}
-a {{ color: #0b57d0; }}
+.below li {{ border-style: dashed; }}
+.below img {{ opacity: .55; }}
+@media (max-width: 30rem) {{ body {{ margin: 1rem; }} }}
 @media (prefers-color-scheme: dark) {{
   body {{ color: #e4e4e8; background: #16161a; }}
   li {{ border-color: #4a4a52; }}
@@ -42,9 +47,7 @@ a {{ color: #0b57d0; }}
 <h1>{query}</h1>
 <p>{found} Model: {model}. A score is a cosine similarity, at most 1.</p>
 {notes}
-<ol>
-{items}
-</ol>
+{lists}
 </html>
 """
 
@@ -86,7 +89,7 @@ def write_page(file: Path, text: str) -> None:
         new.unlink(missing_ok=True)
 
 
-def page(query: str, model: str, matches: list[Match], notes: list[str]) -> str:
+def page(query: str, model: str, matches: list[Match], notes: list[str], threshold: float | None = None) -> str:
     """Return a page of HTML with small copies of the images inside it; each leads to its file.
 
     Args:
@@ -94,15 +97,30 @@ def page(query: str, model: str, matches: list[Match], notes: list[str]) -> str:
         model: its name.
         matches: the best first.
         notes: a sentence each.
+        threshold: matches with a higher score are set apart from the others.
     """
+    lists = [_list(matches, 1)]
+    if threshold is not None:
+        above = sum(match.score > threshold for match in matches)
+        lists = [
+            f"<h2>Above the threshold of {threshold:g}: {above:,}</h2>",
+            _list(matches[:above], 1),
+            f"<h2>Not above it: {len(matches) - above:,}</h2>",
+            _list(matches[above:], above + 1, ' class="below"'),
+        ]
     found = {0: "No image was found.", 1: "1 image."}.get(len(matches), f"{len(matches):,} images.")
     return MARK + PAGE.format(
         query=_text(query),
         model=_text(model),
         found=found,
         notes="\n".join(f"<p>{_text(note)}</p>" for note in notes),
-        items="\n".join(map(_item, matches)),
+        lists="\n".join(lists),
     )
+
+
+def _list(matches: list[Match], first: int, kind: str = "") -> str:
+    items = "\n".join(_item(rank, match) for rank, match in enumerate(matches, first))
+    return f"<ol{kind}>\n{items}\n</ol>"
 
 
 def are_photographs(paths: Iterable[Path]) -> bool:
@@ -129,13 +147,13 @@ def _flatness(image: Image.Image) -> float:
     return float(equal.mean()) if equal.size else 1.0
 
 
-def _item(match: Match) -> str:
+def _item(rank: int, match: Match) -> str:
     name, link = _text(match.path.name), escape(match.path.as_uri())
     try:
-        shown = f'<img alt="{name}" src="data:image/jpeg;base64,{_thumbnail(match.path)}">'
+        shown = f'<img alt="" loading="lazy" decoding="async" src="data:image/jpeg;base64,{_thumbnail(match.path)}">'
     except ImageError as error:  # it was moved or changed meanwhile
         shown = _text(error)
-    return f'<li><a href="{link}" title="{_text(match.path)}">{shown}{name}</a><br><b>{match.score:.3f}</b></li>'
+    return f'<li><a href="{link}" title="{_text(match.path)}">{shown}{name}</a>{rank:,} · <b>{match.score:.3f}</b></li>'
 
 
 def _thumbnail(path: Path) -> str:

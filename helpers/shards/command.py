@@ -36,7 +36,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", default="tiny", help="name of a model, or path of a checkpoint (default: tiny)")
     parser.add_argument("--workers", type=int, help="number of processes (default: one per GPU, else one per core)")
     parser.add_argument("--device", help="cpu, cuda or mps (default: cuda if available)")
-    parser.add_argument("--precision", help="float32, float16 or bfloat16 (default: float16 on cuda, else float32)")
+    parser.add_argument(
+        "--precision", help="float32, float16, bfloat16, or auto (default: float16 on cuda, else float32)"
+    )
     parser.add_argument("--shard-size", type=int, default=4096, help="rows per file (default: 4096)")
     parser.add_argument("--batch-size", type=int, default=64, help="images per batch (default: 64)")
     parser.add_argument(
