@@ -11,7 +11,7 @@ MOST_OFF = 1.01  # of 255: rounding
 
 
 def exercise_1(fraction: float) -> str | None:
-    """What a center crop keeps of a panorama."""
+    """What a centre crop keeps of a panorama."""
     fraction = float(fraction)
     if not 0 <= fraction <= 1:
         return f"Expected a number between 0 and 1; got {fraction:g}."
