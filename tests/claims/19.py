@@ -1,8 +1,8 @@
 # %% search-code  Three snowmen, three cakes, three cars and two buses; the giraffe finds nothing above 0.2.
 stems = {query: [match.path.stem for match in matches] for query, matches in found.items()}
 assert stems["winter"][:3] == ["snowman"] * 3 and stems["a birthday party"][:3] == ["cake"] * 3
-assert stems["something to drive"][:3] == ["car"] * 3 and found["winter"][3].score < 0.3
-assert "bus" in stems["something to drive"][3:] and found["a giraffe"][0].score < 0.22
+assert stems["a vehicle"][:3] == ["car"] * 3 and found["winter"][3].score < 0.3
+assert stems["a vehicle"][3:] == ["bus"] * 2 and found["a giraffe"][0].score < 0.22
 
 # %% recall-code  R@1 is a third, R@3 above 0.75, and what is missing at 5 is busy.
 assert abs(each[0] - 0.77) < 0.05 and min(each[1:]) > 0.95
