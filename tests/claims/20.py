@@ -1,4 +1,4 @@
-# %% stages-code  Decoding and resizing the whole photo take longer than encoding it with tiny, and the shortcut is faster.
+# %% stages-code  With tiny, decoding and resizing take longer than encoding, and the shortcut is faster.
 assert whole["decode"] + whole["resize"] > encode_ms
 assert sum(shortcut.values()) < sum(whole.values())
 
