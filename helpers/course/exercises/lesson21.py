@@ -25,7 +25,9 @@ def exercise_1(twice: int, job: Mapping[str, int]) -> str | None:
         return "That is one shard per accident. Count the shards that are in progress at each accident."
     if twice == (kills + cuts) * workers:
         return "Those are shards. Count images."
-    return f"Expected {'fewer' if twice > right else 'more'}; got {twice}. Count the shards in progress at each accident."
+    return (
+        f"Expected {'fewer' if twice > right else 'more'}; got {twice}. Count the shards in progress at each accident."
+    )
 
 
 def exercise_2(to_do: Callable[[int, int, int, int, set[int]], Iterable[int]]) -> str | None:

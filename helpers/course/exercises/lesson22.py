@@ -17,7 +17,9 @@ def exercise_1(compared: float, job: Mapping[str, int]) -> str | None:
         return "The query is also compared with the centroids, to choose the lists."
     if abs(compared - inside / job["opened"] - job["lists"]) < job["opened"]:
         return "That is with one list opened."
-    return f"Expected {'fewer' if compared > inside else 'more'}; got {compared:,.0f}. How many vectors are in one list?"
+    return (
+        f"Expected {'fewer' if compared > inside else 'more'}; got {compared:,.0f}. How many vectors are in one list?"
+    )
 
 
 def exercise_2(merge: Callable[[Sequence[Answer]], Sequence[int]], answers: Sequence[Answer]) -> str | None:
