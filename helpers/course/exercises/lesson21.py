@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
-CASES = (  # rows, shard size, k, n, shards that are there
+CASES: tuple[tuple[int, int, int, int, set[int]], ...] = (  # rows, shard size, k, n, shards that are there
     (65, 10, 1, 1, {0, 1, 2}),
     (65, 10, 2, 3, set()),
     (65, 10, 1, 3, {3, 5}),
