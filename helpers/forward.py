@@ -54,8 +54,8 @@ def feature_size(model: CLIP) -> int:
     """
     if not isinstance(model, OpenClip):
         refuse_no_clip(model)
-    if next(model.parameters()).is_meta:
-        raise ValueError("Expected a model with weights; got one on the device 'meta'. Load it again.")
+        if model.text_projection.is_meta:
+            raise ValueError("Expected a model with weights; got one on the device 'meta'. Load it again.")
     for name, part in model.named_modules():
         if part.training and isinstance(part, (_BatchNorm, _DropoutNd)):
             raise ValueError(f"Expected a model in eval mode; got {name} in training mode. Call model.eval().")
