@@ -48,8 +48,8 @@ def ways_of(colour: str | tuple[int, int, int]) -> dict[str, Callable]:
     return {"occlusion": partial(occlusion_maps, colour=colour, progress=False), "patches": patch_similarity}
 
 
-def play(model, preprocess: Callable, ground: Callable, ways: dict[str, Callable]) -> dict[str, tuple[float, float]]:
-    """Return each way's share of hits, and the share that chance would have; ``ground`` makes that of image ``i``."""
+def play(model, preprocess: Callable, ground: Callable, ways: dict[str, Callable]) -> dict[str, np.ndarray]:
+    """Return for each way, per image, if it hits and how often chance does; ``ground`` makes that of image ``i``."""
     rng, names = random.Random(2026), known_names(model, preprocess)
     hits: dict[str, list[tuple[bool, float]]] = {way: [] for way in ways}
     for i in range(PAIRS):
@@ -60,7 +60,7 @@ def play(model, preprocess: Callable, ground: Callable, ways: dict[str, Callable
             box = inside(len(one_map), quarters[0])
             peak = one_map >= one_map.max() - 1e-6  # occlusion's is a square of equal pixels
             hits[way].append((box[peak].mean() > 0.5, box.mean()))
-    return {way: tuple(np.mean(rows, axis=0)) for way, rows in hits.items()}
+    return {way: np.array(rows) for way, rows in hits.items()}
 
 
 def main() -> None:
@@ -69,12 +69,16 @@ def main() -> None:
         "white": (lambda i: "white", ways_of("white")),  # covers the thing, and adds nothing
         "clutter": (lambda i: drawings.clutter((SIDE, SIDE), seed=i), ways_of(MEAN_COLOUR)),
     }
-    print("| model | ground | map | peak on the asked thing | chance |\n|---|---|---|---|---|")
+    print("| model | ground | map | peak on the asked thing | only with this map | chance |\n|---|---|---|---|---|---|")
     for name in sys.argv[1:] or ("tiny", "tiny-vit"):
         model, preprocess = load(name)
         for ground, (make, ways) in grounds.items():
-            for way, (share, chance) in play(model, preprocess, make, ways).items():
-                print(f"| {name} | {ground} | {way} | {share:.1%} | {chance:.0%} |", flush=True)
+            found = play(model, preprocess, make, ways)
+            alone = sum(rows[:, 0] for rows in found.values()) == 1  # images that only one of the ways hits
+            for way, rows in found.items():
+                share, chance = rows.mean(axis=0)
+                only = int(rows[alone, 0].sum())
+                print(f"| {name} | {ground} | {way} | {share:.1%} | {only} | {chance:.0%} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 _grid = torch.cartesian_prod(torch.arange(side), torch.arange(side)).float()
 far = torch.cdist(_grid, _grid)
 assert cosines[(far > 0) & (far < 1.1)].mean() > cosines[(far > 2.9) & (far < 3.1)].mean() + 0.3
+_corners = torch.tensor([0, side - 1, side**2 - side, side**2 - 1])
+assert cosines[_corners[[0, 3]]][:, _corners].min() > 0.3 and cosines[0, chosen[2]] < -0.5, "corners are alike"
 
 # %% neighbour-code  The nearest position is nearly always a neighbour.
 assert (nearest == 1).float().mean() > 0.9
