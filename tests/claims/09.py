@@ -21,7 +21,7 @@ for axis_of, limit, count in ((0, 0.4, 6), (1, 0.53, 3)):
 # %% nearest  The plane hides nearly all of it.
 assert in_plane < 0.2 and in_all > 0.95
 
-# %% gap-code  The gap of tiny is beyond all tosses, and small.
+# %% gap-code  The gap of tiny is beyond all rounds of tosses, and small.
 assert by_chance.max() + 0.005 < gap < 0.3 and abs(by_chance.mean() - 0.19) < 0.01
 
 # %% without-gap  Without the gap, hardly anything changes.
