@@ -76,8 +76,8 @@ def fine_tune(
             same in every run.
         batch_size: number of pairs that are compared with each other. They go through the model together, so memory
             grows with this number.
-        learning_rate: the peak; the rate rises for a tenth of the steps, then falls to zero. 1e-5 suits OpenAI's
-            models, and 1e-4 ruins them (mlfoundations/open_clip#1093).
+        learning_rate: the peak; the rate rises for a tenth of the steps, then falls to zero. 1e-5 is a common start for
+            OpenAI's models; a rate ten times as high may ruin them.
         folder: folder for two files, which are saved at each tenth of the steps: ``best.pt``, a state dict that `load`
             takes, and ``training.pt``, from which the same call with a newly loaded model resumes. A resumed run ends
             with the same weights, bit by bit, if the machine is the same and ``preprocess`` is not random.

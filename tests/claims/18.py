@@ -41,7 +41,6 @@ assert left < known - 0.4 and old_task(adapted, "test") > 0.8
 # %% mix-code  A mixture is better than both ends.
 assert both.max() > max(both[0], both[-1]) + 0.02 and 0 < chosen < 1
 
-
 # %% mix-test  Also in the test, the mixture is better than both ends.
 def average(some):
     return (hits(style_scores(some, test), test).mean() + old_task(some, "test")) / 2
@@ -52,7 +51,7 @@ gains = [hits(style_scores(some, test), test).mean() - zero_shot.mean() for some
 assert gains[0] > 0.45 * gains[1]
 
 # %% save-code  The two files are there.
-assert {p.name for p in (folder / "run").glob("*.pt")} == {"best.pt", "training.pt"}
+assert {p.name for p in (scratch / "run").glob("*.pt")} == {"best.pt", "training.pt"}
 
 # %% ex3-code  The first attempt is worse.
 assert found.mean() < ours.mean() - 0.05
