@@ -25,7 +25,7 @@ assert zero_shot(mini, "seen").all(axis=1).mean() > 0.7
 
 # %% gap-code  Two narrow cones at the start; spread at the end.
 start_images, start_texts = features(new_clip(seed=0))
-assert (start_images @ start_images.T).mean() > 0.9 and (images @ images.T).mean() < 0.5
+assert alike(start_images) > 0.9 and alike(images) < 0.5
 
 # %% groups  Two candidates: a lower loss, a lower accuracy, colours much better than objects.
 assert at_end[0] < at_end[1] - 0.05 and right[0] + 0.2 < right[1]
@@ -33,7 +33,7 @@ assert by_part[0][0] > by_part[0][1] + 0.3
 
 # %% too-high-code  It guesses, because all images look alike, and all captions.
 assert abs(high - guess) < 0.1
-assert (images @ images.T).mean() > 0.98 and (texts @ texts.T).mean() > 0.98
+assert alike(images) > 0.98 and alike(texts) > 0.98
 
 # %% half-clip  float16 loses most, float32 none.
 assert lost.float().mean() > 0.8

@@ -41,6 +41,7 @@ assert left < known - 0.4 and old_task(adapted, "test") > 0.8
 # %% mix-code  A mixture is better than both ends.
 assert both.max() > max(both[0], both[-1]) + 0.02 and 0 < chosen < 1
 
+
 # %% mix-test  Also in the test, the mixture is better than both ends.
 def average(some):
     return (hits(style_scores(some, test), test).mean() + old_task(some, "test")) / 2
