@@ -20,6 +20,7 @@ assert [m.path.stem for m in by_image[:3]] == ["cat"] * 3 and by_image[3].score 
 assert by_image[1].score > 0.85 and 0.5 < by_image[2].score < 0.7
 assert np.quantile(others, 0.99) > np.quantile(scores[~relevant], 0.99) + 0.05
 
+
 # %% by-both-code  At 1 the cat leads, at 3 the bus.
 def kinds_at(weight):
     return [match.path.stem for match in index.search([("a bus", weight)], tilted, k=4)]
@@ -46,6 +47,7 @@ assert mazes[1].score > 0.95 and fishes[-1].score < 0.85 and fishes[-1].path.nam
 worst = max(abs(pixels(match.path.name) - original).mean() for match in fishes[1:])
 assert min(two_mazes, mirrored) > 8 * worst
 assert score > 0.85
+
 
 # %% chain-code  One cluster swallows most at 0.2; none mixes at 0.6, where a fifth is alone; most are alone at 0.95.
 def at_step(values, step):
