@@ -183,7 +183,10 @@ def promised(path: Path, kinds: frozenset[str] = RUN) -> list[dict]:
     return [
         {
             "number": f"[{i}]:" if i > 1 else "",
-            "images": sum(bool(kinds & set(output.get("data", {}))) for output in cell.outputs),
+            "images": sum(
+                bool(kinds & set(output.get("data", {}))) + output.get("data", {}).get("text/html", "").count("<img")
+                for output in cell.outputs
+            ),
             "broken": 0,
         }
         for i, cell in enumerate(cells(path, "code"), start=1)
@@ -226,7 +229,8 @@ def test_the_page_of_a_search_opens_from_disk(page, tiny, tmp_path):
     subprocess.run(command, check=True, env={**os.environ, "CLIP_MODEL": "tiny"})
     matches = helpers.FolderIndex(folder, *tiny).search("a red car")
     page.goto(file.as_uri())
-    expect(page.locator("li")).to_have_text([f"{match.path.name}{match.score:.3f}" for match in matches])
+    told = [f"{match.path.name}{rank} · {match.score:.3f}" for rank, match in enumerate(matches, 1)]
+    expect(page.locator("li")).to_have_text(told)
     links = page.locator("li a").evaluate_all("links => links.map(link => link.href)")
     assert links == [match.path.as_uri() for match in matches]
     widths = page.locator("img").evaluate_all("images => images.map(image => image.naturalWidth)")
