@@ -24,7 +24,7 @@ IMAGE_SIDES = {
 }
 TEXT_SIDE = {"context_length": 77, "vocab_size": 49408, "transformer_width": 64, "transformer_heads": 1}
 SIZE = 64
-EMPTY = "%reset -f\nimport torch\ntorch.set_grad_enabled(True)"  # as a new kernel has it
+EMPTY = "%reset -f\n__spec__ = None\nimport torch\ntorch.set_grad_enabled(True)"  # as a new kernel has it
 
 
 @pytest.fixture(scope="module", params=[*IMAGE_SIDES, *filter(None, [os.environ.get("CLIP_MODEL")])])
