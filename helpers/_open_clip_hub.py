@@ -4,7 +4,6 @@ open_clip is an extra (``pip install open_clip_torch``) and takes two seconds to
 of it is loaded.
 """
 
-import difflib
 import logging
 import socket
 import threading
@@ -19,12 +18,13 @@ from urllib.parse import urlsplit
 import torch
 
 from helpers._open_clip import OpenClip
-from helpers._validation import printable, reason, shown
+from helpers._validation import did_you_mean, printable, reason, shown
 
 PREFIX = "open_clip:"
 ELSEWHERE = ("local-dir:", "hf-hub:")  # open_clip's own names of a folder, or a repository, with weights and tokenizer
 PREPROCESSING = ("mean", "std", "interpolation", "resize_mode")
 SECONDS_TO_ANSWER = 1.0
+ONE_AT_A_TIME = threading.RLock()  # two loads that end crosswise would leave the process offline, and silent
 PRECISIONS = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
 
 Made = TypeVar("Made")
@@ -110,13 +110,11 @@ def _options(wanted: _Name, weights: Path | None) -> dict[str, Any]:
                 f"Expected no weights beside {shown(wanted.whole)}, which has its own. Leave them out."
             )
         return {}
-    architectures = {known.lower(): known for known in open_clip.list_models()}
-    if wanted.model not in architectures.values():
-        nearest = difflib.get_close_matches(wanted.model.lower(), architectures, n=1, cutoff=0.4)
-        hint = f" Did you mean {architectures[nearest[0]]!r}?" if nearest else ""
+    architectures = open_clip.list_models()
+    if wanted.model not in architectures:
         raise _UnknownNameError(
-            f"Expected an architecture that open_clip knows; got {shown(wanted.model)}.{hint} "
-            "open_clip.list_models() lists them."
+            f"Expected an architecture that open_clip knows; got {shown(wanted.model)}."
+            f"{did_you_mean(wanted.model, architectures)} open_clip.list_models() lists them."
         )
     tags = open_clip.list_pretrained_tags_by_model(wanted.model)
     if wanted.tag is not None and not get_pretrained_cfg(wanted.model, wanted.tag):
@@ -174,14 +172,15 @@ def _offline() -> Iterator[None]:
     """
     from huggingface_hub import constants
 
-    before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
-    least = logging.root.manager.disable
-    logging.disable(logging.ERROR)
-    try:
-        yield
-    finally:
-        constants.HF_HUB_OFFLINE = before
-        logging.disable(least)
+    with ONE_AT_A_TIME:
+        before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
+        least = logging.root.manager.disable
+        logging.disable(logging.ERROR)
+        try:
+            yield
+        finally:
+            constants.HF_HUB_OFFLINE = before
+            logging.disable(least)
 
 
 def _is_missing(error: BaseException | None) -> bool:

@@ -1,5 +1,6 @@
 """Refuse bad input with a one-line message that names it and that any terminal can show."""
 
+import difflib
 import math
 import reprlib
 import sys
@@ -44,6 +45,13 @@ def reason(error: BaseException) -> str:
     """Return the message of another library's error in one short line, or its type if it has none."""
     text = " ".join((getattr(error, "strerror", None) or str(error)).split()) or type(error).__name__
     return _cut(text, 300)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a sentence with the known name that is nearest to this one, after a space, or nothing if none is near."""
+    by_lower = {each.lower(): each for each in known}
+    nearest = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.4)
+    return f" Did you mean {by_lower[nearest[0]]!r}?" if nearest else ""
 
 
 def told(error: BaseException) -> str:

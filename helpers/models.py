@@ -1,6 +1,5 @@
 """List the models, and load one."""
 
-import difflib
 import hashlib
 import re
 import warnings
@@ -17,7 +16,7 @@ from helpers._clip import CLIP, OFFICIAL_URLS, build_model, clip_preprocess, tok
 from helpers._download import official_file
 from helpers._open_clip import OpenClip
 from helpers._open_clip_hub import PREFIX, load_open_clip
-from helpers._validation import path_of, printable, reason, shown
+from helpers._validation import did_you_mean, path_of, printable, reason, shown
 from helpers.weights import TINY_PATH, TINY_SHA256, VIT_PATH, VIT_SHA256
 
 PRECISIONS = ("float32", "float16", "bfloat16")
@@ -227,11 +226,9 @@ def _is_file(path: Path) -> bool:
 
 def _unknown_name(name: str) -> str:
     names = [info.name for info in list_models()]
-    by_lower = {known.lower(): known for known in names}
-    nearest = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.4)
-    hint = f" Did you mean {by_lower[nearest[0]]!r}?" if nearest else ""
     return (
-        f"Expected the name of a model or a checkpoint file; got {shown(name)}.{hint} The names are {', '.join(names)}."
+        f"Expected the name of a model or a checkpoint file; got {shown(name)}.{did_you_mean(name, names)} "
+        f"The names are {', '.join(names)}."
     )
 
 

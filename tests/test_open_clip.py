@@ -1,7 +1,9 @@
 """A model of open_clip gives open_clip's own features, by the calls of the course."""
 
 import json
+import logging
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import open_clip
@@ -185,6 +187,15 @@ def test_weights_that_are_missing_or_damaged_are_refused(damage, tmp_path):
         torch.save(weights, file)
     with pytest.raises(ValueError, match=r"^Cannot load 'open_clip:local-dir:[^\n]+\.$"):
         helpers.load(name)
+
+
+def test_loading_in_several_threads_leaves_the_process_as_it_was(tmp_path):
+    """The hub's library is kept offline, and open_clip silent, only while the files of this machine are tried."""
+    name = saved(tmp_path / "model", CAUSAL)
+    before = constants.HF_HUB_OFFLINE, logging.root.manager.disable
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(helpers.load, [name] * 24))
+    assert (constants.HF_HUB_OFFLINE, logging.root.manager.disable) == before
 
 
 def test_a_hub_that_does_not_answer_is_told(monkeypatch, tmp_path):
