@@ -37,7 +37,7 @@ class OpenClip(nn.Module):
 
     @property
     def logit_bias(self) -> nn.Parameter | None:
-        """What is added to that logit, if the model was trained with the sigmoid loss, as SigLIP was."""
+        """Bias of the logits of a model that was trained with the sigmoid loss, such as SigLIP; None for any other."""
         return self.model.logit_bias
 
     def encode_image(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -45,7 +45,7 @@ class OpenClip(nn.Module):
         return self.model.encode_image(pixels.to(self.dtype), normalize=False)
 
     def encode_text(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Encode tokens: ``(n, d)``, not normalized. A causal text encoder takes tokens without their padding, too."""
+        """Encode tokens: ``(n, d)``, not normalized. A causal text encoder also takes them without padding."""
         length = tokens.shape[1]
         if length == self.context_length:
             return self.model.encode_text(tokens, normalize=False)
@@ -62,9 +62,9 @@ class OpenClip(nn.Module):
         return self._causal_tower() is not None
 
     def tokens_of(self, texts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the tokens of texts, ``(n, context_length)``, and which of them the tokenizer has cut, ``(n,)``.
+        """Return the tokens of texts, ``(n, context_length)``, and which texts were truncated, ``(n,)``.
 
-        No tokenizer of open_clip reports a cut, but then one more position changes what is before it.
+        No tokenizer of open_clip reports it. But if a text was truncated, one more position changes the tokens before it.
         """
         length = self.context_length
         if not texts:

@@ -158,7 +158,7 @@ def _fetched(wanted: _Name, make: Callable[[], Made]) -> Made:
             raise
         if not _hub_answers():
             raise ConnectionError(
-                f"Cannot load {printable(wanted.whole)}: a file of it is not on this machine, and the Hugging Face hub "
+                f"Cannot load {printable(wanted.whole)}: one of its files is not on this machine, and the Hugging Face hub "
                 "does not answer. Load it once with a network, or from a folder: open_clip:local-dir:FOLDER."
             ) from error
     return make()
@@ -168,7 +168,7 @@ def _fetched(wanted: _Name, make: Callable[[], Made]) -> Made:
 def _offline() -> Iterator[None]:
     """Keep the hub's library from asking the network, which takes it up to a minute where there is none.
 
-    open_clip logs what it does not find as an error, which here is none yet.
+    open_clip logs a missing file as an error, although the hub has not been asked yet.
     """
     from huggingface_hub import constants
 

@@ -90,9 +90,9 @@ def load(
 
     Args:
         name: a name of `list_models()`, or the path of a checkpoint: a state dict saved with
-            `torch.save`, or a TorchScript archive such as OpenAI's files. A checkpoint is read as OpenAI's: with its
-            activation (QuickGELU) and with heads 64 wide, which no file says. For any other model, use open_clip's
-            name: "open_clip:ARCHITECTURE/TAG", such as "open_clip:ViT-B-16-SigLIP2/webli", or
+            `torch.save`, or a TorchScript archive such as OpenAI's files. A checkpoint is read as OpenAI's, with
+            QuickGELU and attention heads of width 64, because the file records neither. For any other model, use the
+            name of open_clip: "open_clip:ARCHITECTURE/TAG", such as "open_clip:ViT-B-16-SigLIP2/webli", or
             "open_clip:local-dir:FOLDER", or "open_clip:hf-hub:OWNER/NAME". That needs ``pip install open_clip_torch``,
             and downloads the files the first time. The model comes with its own tokenizer, preprocessing,
             ``context_length``, ``logit_scale`` and ``logit_bias``; it has the calls of a CLIP model, and
