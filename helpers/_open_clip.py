@@ -37,7 +37,7 @@ class OpenClip(nn.Module):
 
     @property
     def logit_bias(self) -> nn.Parameter | None:
-        """Bias of the logits of a model that was trained with the sigmoid loss, such as SigLIP; None for any other."""
+        """Bias of the logits, of a model trained with the sigmoid loss such as SigLIP; None for any other."""
         return self.model.logit_bias
 
     def encode_image(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -64,7 +64,7 @@ class OpenClip(nn.Module):
     def tokens_of(self, texts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the tokens of texts, ``(n, context_length)``, and which texts were truncated, ``(n,)``.
 
-        No tokenizer of open_clip reports it. But if a text was truncated, one more position changes the tokens before it.
+        No tokenizer of open_clip reports it, but then one more position changes the tokens before it.
         """
         length = self.context_length
         if not texts:

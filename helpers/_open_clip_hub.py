@@ -158,8 +158,8 @@ def _fetched(wanted: _Name, make: Callable[[], Made]) -> Made:
             raise
         if not _hub_answers():
             raise ConnectionError(
-                f"Cannot load {printable(wanted.whole)}: one of its files is not on this machine, and the Hugging Face hub "
-                "does not answer. Load it once with a network, or from a folder: open_clip:local-dir:FOLDER."
+                f"Cannot load {printable(wanted.whole)}: one of its files is not on this machine, and the Hugging Face "
+                "hub does not answer. Load it once with a network, or from a folder: open_clip:local-dir:FOLDER."
             ) from error
     return make()
 
