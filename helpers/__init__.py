@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from helpers.explain.occlusion import occlusion_maps as occlusion_maps
     from helpers.explain.occlusion import word_drops as word_drops
     from helpers.explain.patches import patch_similarity as patch_similarity
+    from helpers.export import export_onnx as export_onnx
     from helpers.finetune.fine_tune import fine_tune as fine_tune
     from helpers.finetune.fine_tune import interpolate_weights as interpolate_weights
     from helpers.finetune.loss import contrastive_loss as contrastive_loss
@@ -68,6 +69,7 @@ _HOME = {  # of each public name
     "contrastive_loss": "finetune.loss",
     "fine_tune": "finetune.fine_tune",
     "interpolate_weights": "finetune.fine_tune",
+    "export_onnx": "export",
 }
 __all__ = list(_HOME)
 

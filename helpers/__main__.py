@@ -1,4 +1,4 @@
-"""The commands: ``python -m helpers check``, ``… search FOLDER TEXT``, ``… encode MANIFEST OUT``."""
+"""The commands: ``python -m helpers check``, ``… search FOLDER TEXT``, ``… encode MANIFEST OUT``, and ``… export``."""
 
 import gc
 import io
@@ -11,6 +11,7 @@ COMMANDS = {  # each a module with a function `main`, and what it does
     "check": ("course.doctor", "check whether this machine can run the course, and print the fix if it cannot"),
     "search": ("index.command", "search the images of a folder by text, by image, or by both"),
     "encode": ("shards.command", "encode the images of a manifest into Parquet files"),
+    "export": ("export", "write the two encoders of a model as ONNX files"),
 }
 
 

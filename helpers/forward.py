@@ -44,6 +44,23 @@ def refuse_no_clip(model: object) -> None:
         )
 
 
+def refuse_not_clips_own(model: CLIP) -> None:
+    """Refuse a model with a part that is not clip's own, a hook, LoRA, or another mask.
+
+    Raises:
+        TypeError: it has one, or is a model of open_clip.
+    """
+    if isinstance(model, OpenClip):
+        raise TypeError(f"Expected a model of OpenAI's own architecture; got {shown(model.name)}.")
+    visual = model.visual
+    own = _is_clips_own(model, visual, visual.transformer) if isinstance(visual, VisionTransformer) else True
+    if not (own and _is_clips_own(model, model.transformer, is_causal=True)):
+        raise TypeError(
+            "Expected a model of clip's own parts; got one with other parts, hooks, LoRA or another mask. "
+            "Merge them into its weights, or remove them."
+        )
+
+
 def feature_size(model: CLIP) -> int:
     """Return ``d``, the size of the model's embeddings; refuse a model that clip's own calls would fail with.
 
@@ -82,9 +99,10 @@ def image_features(model: CLIP, pixels: torch.Tensor, linear: Product | None = N
     if not (isinstance(visual, VisionTransformer) and _is_clips_own(model, visual, visual.transformer)):
         return model.encode_image(pixels)
     x = visual.conv1(pixels.type(model.dtype)).flatten(2).transpose(1, 2)  # (n, patches, width)
-    start = visual.class_embedding.to(x.dtype).expand(len(x), 1, -1)
+    start = visual.class_embedding.to(x.dtype).expand(x.shape[0], 1, -1)
     x = visual.ln_pre(torch.cat([start, x], dim=1) + visual.positional_embedding.to(x.dtype))
-    x = visual.ln_post(_apply(visual.transformer, x, pixels.new_zeros(len(x), dtype=torch.long), linear or Linear()))
+    class_token = pixels.new_zeros(x.shape[0], dtype=torch.long)
+    x = visual.ln_post(_apply(visual.transformer, x, class_token, linear or Linear()))
     return x if visual.proj is None else x @ visual.proj
 
 
@@ -102,10 +120,15 @@ def text_features(model: CLIP, tokens: torch.Tensor, linear: Product | None = No
         return model.encode_text(tokens)
     if not _is_clips_own(model, getattr(model, "transformer", None), is_causal=True):
         return model.encode_text(functional.pad(tokens, (0, model.context_length - tokens.shape[1])))
+    return causal_text_features(model, tokens, linear or Linear())
+
+
+def causal_text_features(model: CLIP, tokens: torch.Tensor, linear: Product) -> torch.Tensor:
+    """Compute `text_features` of a model that is known to be clip's own, as `refuse_not_clips_own` makes sure."""
     x = model.token_embedding(tokens).type(model.dtype)  # (n, length, width)
     x = x + model.positional_embedding[: tokens.shape[1]].type(model.dtype)
     end = tokens.argmax(dim=1)  # the end token has the largest number
-    x = _apply(model.transformer, x, end, linear or Linear(), is_causal=True)
+    x = _apply(model.transformer, x, end, linear, is_causal=True)
     return model.ln_final(x).type(model.dtype) @ model.text_projection
 
 
@@ -119,7 +142,7 @@ def _apply(
         q, k, v = projected.unflatten(2, (3, attn.num_heads, -1)).permute(2, 0, 3, 1, 4)  # (n, heads, length, …) each
         mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=is_causal).transpose(1, 2).flatten(2)
         if i == len(transformer.resblocks):
-            x, mixed = (every[torch.arange(len(x), device=x.device), at] for every in (x, mixed))
+            x, mixed = (every[torch.arange(x.shape[0], device=x.device), at] for every in (x, mixed))
         x = x + linear(mixed, attn.out_proj.weight, attn.out_proj.bias)
         hidden = linear(block.ln_2(x), mlp.c_fc.weight, mlp.c_fc.bias).mul_(QUICK_GELU)
         hidden = functional.silu(hidden, inplace=True).div_(QUICK_GELU)  # three passes over memory instead of four
