@@ -15,6 +15,7 @@ from torch.nn.modules.module import register_module_forward_hook
 from torch.nn.utils import parametrize
 
 import helpers
+import helpers.models
 from helpers import _linear
 from helpers.forward import image_features, text_features
 from tests.conftest import ROOT
