@@ -1,12 +1,12 @@
 # %% stages-code  With tiny, decoding and resizing take longer than encoding, and the shortcut is faster.
-assert whole["decode"] + whole["resize"] > encode_ms
+assert whole["decode"] + whole["resize"] > whole["encode"]
 assert sum(shortcut.values()) < sum(whole.values())
 
 # %% fast-code  It hardly moved.
 assert 1 - kept < 0.001 and exact[0] @ exact[1] < 0.9
 
 # %% padding-code  The longest has eight tokens, and cutting is faster.
-assert longest == 8 and cut_ms < padded_ms
+assert longest == 8 and took["cut"] < took["77 positions"]
 
 # %% batch-code  Batches are faster than single images.
 assert max(rates) > rates[0]
