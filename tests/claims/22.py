@@ -16,8 +16,8 @@ assert kept > 0.99
 assert pq[10] < 0.45 and 0.55 < pq[50] < 0.85 and pq[200] > 0.9
 
 # %% lance-code  A cat is found, and something else when no cat may be.
-assert lance_search("true")["object"] == "cat"
-assert lance_search("object != 'cat'")["object"] != "cat"
+assert lance_search(query, "true")["object"] == "cat"
+assert lance_search(query, "object != 'cat'")["object"] != "cat"
 
 # %% add-code  The maze is found after it was added.
 assert after["object"] == "maze" and before < 0.3
