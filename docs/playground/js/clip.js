@@ -183,6 +183,9 @@ function whatIsMissing() {
   if (!("DecompressionStream" in globalThis)) {
     return "DecompressionStream";
   }
+  if (!("Worker" in globalThis)) {
+    return "module workers";
+  }
   let areModulesKnown = false;
   const options = {
     /** Only a browser that knows module workers asks for this. */
