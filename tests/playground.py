@@ -163,16 +163,17 @@ class Server(ThreadingHTTPServer):
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """The built playground with an empty page and odd images, served as a static host does: ``(address, folder)``."""
-    folder = tmp_path_factory.mktemp("playground")
+    root = tmp_path_factory.mktemp("site")
+    folder = root / "playground"
     playground.build(folder)
     (folder / "blank.html").write_text(BLANK)
     for name in CAPTIONS:
         shutil.copy(IMAGES / name, folder / "drawings" / name)
     (folder / "odd").mkdir()
     odd_images(folder / "odd")
-    with Server(("127.0.0.1", 0), functools.partial(Handler, directory=folder)) as server:
+    with Server(("127.0.0.1", 0), functools.partial(Handler, directory=root)) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/", folder
+        yield f"http://127.0.0.1:{server.server_port}/playground/", folder
         server.shutdown()
 
 
@@ -196,10 +197,11 @@ def page(chromium, site):
     page.goto(f"{site[0]}blank.html")
     page.evaluate(
         """async () => {
-            Object.assign(globalThis, await import("/js/clip.js"), await import("/js/decode.js"));
-            Object.assign(globalThis, await import("/js/preprocess.js"), await import("/js/download.js"));
+            for (const module of ["clip", "decode", "download", "preprocess"]) {
+                Object.assign(globalThis, await import(`/playground/js/${module}.js`));
+            }
             globalThis.progress = [];
-            globalThis.clip = await Clip.load("./", (step) => progress.push(step));
+            globalThis.clip = await Clip.load("/playground", (step) => progress.push(step));
             globalThis.open = async (path) => decode(await (await fetch(path)).blob());
             globalThis.packed = (array) => {
                 const bytes = new Uint8Array(array.buffer);
@@ -446,24 +448,36 @@ def test_an_old_browser_gets_a_sentence(chromium, site, lost, named):
     old = chromium.new_page()
     old.add_init_script(lost)
     old.goto(f"{site[0]}blank.html")
-    told = old.evaluate("async () => (await import('/js/clip.js')).Clip.load('./').catch((error) => error.message)")
+    told = old.evaluate(
+        "async () => (await import('/playground/js/clip.js')).Clip.load('./').catch((error) => error.message)"
+    )
     assert told == f"Expected a browser with {named}; this one is too old. Update it."
     old.close()
 
 
-@pytest.mark.parametrize("missing", ["model.json", "merges.txt.gz", "ort.wasm.bundle.min.mjs", "image.onnx"])
-def test_a_missing_file_is_named(chromium, site, missing):
+@pytest.mark.parametrize(
+    ("missing", "named"),
+    [
+        ("model.json", "the file model.json; the server answered 404"),
+        ("merges.txt.gz", "the file merges.txt.gz; the server answered 404"),
+        ("ort.wasm.bundle.min.mjs", "ort.wasm.bundle.min.mjs"),
+        ("image.onnx", "the file image.onnx; the server answered 404"),
+        ("worker.js", "the model's worker to start; it failed"),
+        ("clean.js", "the model's worker to start; it failed"),
+    ],
+)
+def test_a_missing_file_is_named(chromium, site, missing, named):
     other = chromium.new_page()
     other.route(f"**/{missing}", lambda route: route.fulfill(status=404))
     other.goto(f"{site[0]}blank.html")
     told = other.evaluate(
         """async () => {
-            const { Clip } = await import("/js/clip.js");
+            const { Clip } = await import("/playground/js/clip.js");
             const late = (clip) => Promise.all([clip.ready.images, clip.encodeImages([new ImageData(9, 9)])]);
-            return Clip.load("./").then(late).catch((error) => error.message);
+            return Clip.load(".").then(late).catch((error) => error.message);
         }"""
     )
-    assert missing in told and told.startswith("Expected ") and told.endswith("Reload the page.")
+    assert named in told and told.startswith("Expected ") and told.endswith("Reload the page.")
     other.close()
 
 
@@ -489,5 +503,5 @@ def test_nothing_left_the_machine_and_nothing_complained(page, site):
     """The last test, after all of the above."""
     address = site[0]
     assert {f"{address}image.onnx", f"{address}js/worker.js"} <= set(page.asked)  # the worker's requests are seen
-    assert [url for url in page.asked if not url.startswith((address, f"blob:{address}"))] == []
+    assert [url for url in page.asked if not url.startswith((address, "blob:"))] == []
     assert page.broken == []

@@ -71,7 +71,7 @@ export class Clip {
         this.settle(data);
       }
     };
-    this.worker.postMessage({ load: new URL("./", base).href });
+    this.worker.postMessage({ load: base.href.replace(/\/*$/, "/") });
   }
 
   /**
@@ -126,12 +126,13 @@ export class Clip {
     const id = this.count++;
     const request = promised();
     this.open.set(id, request);
-    signal?.addEventListener("abort", () => {
+    const drop = () => {
       if (this.open.has(id)) {
         this.worker.postMessage({ drop: id });
         this.settle({ id, error: superseded() });
       }
-    });
+    };
+    signal?.addEventListener("abort", drop, { once: true });
     this.worker.postMessage({ id, kind, items });
     return request.promise;
   }
