@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from helpers.course import drawings as drawings
     from helpers.course.exercises import check as check
+    from helpers.course.labels import label_images as label_images
     from helpers.course.style import diagram as diagram
     from helpers.course.style import plot_style as plot_style
     from helpers.course.widgets import slider as slider
@@ -18,6 +19,7 @@ _HOME = {  # of each name; the drawings are a module
     "check": "exercises",
     "diagram": "style",
     "drawings": "",
+    "label_images": "labels",
     "plot_style": "style",
     "slider": "widgets",
     "text_field": "widgets",
