@@ -64,7 +64,8 @@ class _Panel:
     ) -> None:
         self._folder, self._names, self._file = folder, names, file
         self._question, self._labels = question, labels
-        self._image = widgets.Image(format="png")
+        size = {"width": f"{SIDE}px", "height": f"{SIDE}px"}  # else it fills the page, and pushes the buttons off it
+        self._image = widgets.Image(format="png", layout=widgets.Layout(**size))
         self._asked, self._told = widgets.Label(question), widgets.Label()
         self._bar = widgets.IntProgress(max=max(1, len(names)))
         self._answers = [widgets.Button(description=label) for label in LABELS]
