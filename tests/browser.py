@@ -219,6 +219,21 @@ def test_words_typed_in_lesson_0_redraw_the_row(view, page, notebook):
     expect(cell).to_contain_text("Expected texts of at most 77 tokens")
 
 
+def test_clicks_label_images_in_lesson_24(page, notebook):
+    (path,) = (path for path in LESSONS if path.name.startswith("24-"))
+    copy = notebook(path, JUPYTERLAB)
+    assert run_all(page, copy) == promised(path)
+    cell = page.locator(".jp-CodeCell", has=page.locator(".widget-image")).first
+    for told, click in (("0 of 50", "yes"), ("1 of 50", "not sure"), ("2 of 50", "back"), ("This one: not sure", "no")):
+        before = cell.locator("img").get_attribute("src")
+        expect(cell).to_contain_text(told)
+        time.sleep(0.3)  # a click that comes sooner does not count
+        cell.locator("button").get_by_text(click, exact=True).click()
+        expect(cell.locator("img")).not_to_have_attribute("src", before)
+    expect(cell).to_contain_text("2 of 50 labelled.")
+    assert shown(page) == promised(path)
+
+
 def test_the_page_of_a_search_opens_from_disk(page, tiny, tmp_path):
     folder, file = tmp_path / "images", tmp_path / "found.html"
     folder.mkdir()
