@@ -4,16 +4,17 @@ import csv
 import io
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
 
-from IPython.display import display
+import IPython.display
 from PIL import Image, ImageOps
 
 from helpers._validation import path_of, printable, reason, shown, strings
 from helpers.images import ImageError, open_image
 
+display: Callable[..., object] = IPython.display.display  # which has no types
 LABELS = ("yes", "no", "not sure")
 COLUMNS = ["question", "image", "label"]
 SIDE = 256  # pixels
@@ -21,7 +22,7 @@ PAUSE = 0.25  # seconds; the second click of a double click would answer for an 
 
 
 def label_images(
-    folder: str | os.PathLike, images: Iterable[str], file: str | os.PathLike, question: str
+    folder: str | os.PathLike[str], images: Iterable[str], file: str | os.PathLike[str], question: str
 ) -> dict[str, str]:
     """Ask the same question about each image, by buttons, and save each answer to a CSV file at once.
 
