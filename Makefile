@@ -1,6 +1,8 @@
 # make run      compare two images with four texts (installs into .venv first; no network after that)
 #               TORCH=cpu takes the CPU build of PyTorch, 2 GB instead of 7; PYTHON=python3.12 another Python
 # make lab      open the lessons in JupyterLab, as a working copy in learning/
+# make site     build the course as a site, in build/site
+# make play     build it, and show it at http://127.0.0.1:8000 (PORT=… names another port)
 # make check    say whether this machine can run the course, and how to fix it where it can't
 #
 # make test     style, types, spelling, unit tests, and every lesson once
@@ -8,6 +10,7 @@
 # make random-models    every lesson with models that know nothing
 # make portable     every lesson as another processor would compute it (SEEDS="1 2" tries other shaken weights)
 # make test-browser     every lesson in JupyterLab in a real browser (CHROMIUM=… names another than chromium)
+# make test-site    every page of the site in a real browser, and every link (CHROMIUM=… as above)
 # make test-scale   shards, Ray, LanceDB and the encoders of open_clip, with kills (installs them, 1 GB)
 # make fuzz     damaged indexes, shards, manifests and checkpoints (BYTES=1000000 SEED=7 goes on longer)
 #
@@ -18,6 +21,7 @@
 # make tiny     train the bundled models, or resume that (hours; see training/README.md)
 
 PYTHON ?= python3
+PORT ?= 8000
 CHROMIUM ?= chromium
 VENV := .venv
 BIN := $(VENV)/bin
@@ -29,7 +33,7 @@ GB := $(if $(filter cpu,$(TORCH)),2,7)
 # Two kernels at once spin for the same cores, which made a lesson seven times as slow; torch reads this when it starts.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: run lab check test test-all random-models portable test-browser test-scale fuzz lessons api address bench tiny FORCE
+.PHONY: run lab site play check test test-all random-models portable test-browser test-site chromium test-scale fuzz lessons api address bench tiny FORCE
 .NOTPARALLEL:
 
 run: $(READY)
@@ -37,6 +41,13 @@ run: $(READY)
 
 lab: $(READY)
 	$(BIN)/python notebooks/lab.py
+
+site: $(READY)
+	@$(FITS) site >/dev/null || $(UV) --quiet --editable '.[site]'
+	$(BIN)/python -m docs.site.build
+
+play: site
+	$(BIN)/python -m http.server --bind 127.0.0.1 --directory build/site $(PORT)
 
 check:
 	@if test -x $(BIN)/python; then $(BIN)/python helpers/course/doctor.py; else $(PYTHON) helpers/course/doctor.py; fi
@@ -48,7 +59,7 @@ test: $(READY)
 	$(BIN)/codespell
 	$(BIN)/python -m pytest -n 2 --dist loadscope
 
-test-all: test random-models portable test-browser test-scale fuzz
+test-all: test random-models portable test-browser test-site test-scale fuzz
 
 random-models: $(READY)
 	$(BIN)/python -m pytest -n 2 tests/any_model.py
@@ -56,10 +67,16 @@ random-models: $(READY)
 portable: $(READY)
 	$(BIN)/python tests/portable.py $(SEEDS)
 
-test-browser: $(READY)
+test-browser: $(READY) chromium
+	CHROMIUM=$$(command -v $(CHROMIUM)) $(BIN)/python -m pytest -n 2 --dist worksteal tests/browser.py
+
+test-site: $(READY) chromium
+	@$(FITS) site >/dev/null || $(UV) --quiet --editable '.[site]'
+	CHROMIUM=$$(command -v $(CHROMIUM)) $(BIN)/python -m pytest tests/site.py
+
+chromium: $(READY)
 	@command -v $(CHROMIUM) >/dev/null || { echo "Expected Chromium; got none. Install it, or name one: make test-browser CHROMIUM=/path/to/it."; exit 1; }
 	@$(FITS) browser >/dev/null || $(UV) --quiet --editable '.[browser]'
-	CHROMIUM=$$(command -v $(CHROMIUM)) $(BIN)/python -m pytest -n 2 --dist worksteal tests/browser.py
 
 test-scale: $(READY)
 	@$(FITS) ray lance open_clip >/dev/null || $(UV) --quiet --editable '.[ray,lance,open_clip]'

@@ -1,0 +1,44 @@
+"""How Sphinx makes the site out of what build.py staged; see https://www.sphinx-doc.org for each name."""
+
+from html import escape
+from pathlib import Path
+
+from docutils import nodes
+
+STAGE = Path(__file__).resolve().parents[2] / "build" / "site-source"
+
+project = "CLIP, step by step"
+language = "en"
+extensions = ["myst_nb", "docs.site.mathml"]
+exclude_patterns = ["extra"]
+
+nb_execution_mode = "off"  # the outputs are those that the tests compared
+nb_merge_streams = True
+myst_enable_extensions = ["attrs_block", "dollarmath"]
+myst_heading_anchors = 4  # the names that GitHub gives to headings
+
+html_theme = "furo"
+html_title = project
+templates_path = ["templates"]
+html_static_path = ["static"]
+html_extra_path = [str(STAGE / "extra")]  # figures, and the lessons to download
+html_favicon = "static/favicon.svg"
+html_css_files = ["style.css"]
+html_theme_options: dict[str, list[str]] = {"top_of_page_buttons": []}
+html_copy_source = html_show_sourcelink = html_use_index = False
+html_show_search_summary = False  # it would fetch pages, which a browser refuses for files of its own disk
+html_math_renderer = "mathml"
+
+
+def describe(app, page: str, template: str, context: dict, doctree: nodes.document | None) -> None:
+    """Describe a page to search engines: by its first paragraph, or as part of the course."""
+    paragraphs = doctree.findall(nodes.paragraph) if doctree else []
+    texts = [paragraph.astext() for paragraph in paragraphs if "links" not in paragraph["classes"]]
+    text = " ".join(next(iter(texts), "A hands-on course on CLIP's two encoders").split())
+    short = text if len(text) <= 200 else text[:200].rpartition(" ")[0] + " …"
+    context["metatags"] = context.get("metatags", "") + f'<meta name="description" content="{escape(short)}">'
+
+
+def setup(app) -> None:
+    """Tell Sphinx."""
+    app.connect("html-page-context", describe)
