@@ -4,6 +4,7 @@ from html import escape
 from pathlib import Path
 
 from docutils import nodes
+from sphinx.application import Sphinx
 
 STAGE = Path(__file__).resolve().parents[2] / "build" / "site-source"
 
@@ -24,21 +25,24 @@ html_static_path = ["static"]
 html_extra_path = [str(STAGE / "extra")]  # figures, and the lessons to download
 html_favicon = "static/favicon.svg"
 html_css_files = ["style.css"]
+html_js_files = ["scroll.js"]
 html_theme_options: dict[str, list[str]] = {"top_of_page_buttons": []}
-html_copy_source = html_show_sourcelink = html_use_index = False
+html_copy_source = html_show_sourcelink = html_show_copyright = html_use_index = False
 html_show_search_summary = False  # it would fetch pages, which a browser refuses for files of its own disk
 html_math_renderer = "mathml"
 
 
-def describe(app, page: str, template: str, context: dict, doctree: nodes.document | None) -> None:
-    """Describe a page to search engines: by its first paragraph, or as part of the course."""
+def finish(app: Sphinx, page: str, template: str, context: dict, doctree: nodes.document | None) -> None:
+    """Describe a page to search engines by its first paragraph; give the captions of the theme their level."""
     paragraphs = doctree.findall(nodes.paragraph) if doctree else []
     texts = [paragraph.astext() for paragraph in paragraphs if "links" not in paragraph["classes"]]
     text = " ".join(next(iter(texts), "A hands-on course on CLIP's two encoders").split())
     short = text if len(text) <= 200 else text[:200].rpartition(" ")[0] + " …"
     context["metatags"] = context.get("metatags", "") + f'<meta name="description" content="{escape(short)}">'
+    tree = context["furo_navigation_tree"]
+    context["furo_navigation_tree"] = tree.replace('role="heading"', 'role="heading" aria-level="2"')
 
 
-def setup(app) -> None:
+def setup(app: Sphinx) -> None:
     """Tell Sphinx."""
-    app.connect("html-page-context", describe)
+    app.connect("html-page-context", finish, priority=900)  # after the theme

@@ -13,13 +13,26 @@ from sphinx.application import Sphinx
 from sphinx.writers.html5 import HTML5Translator
 
 STIX = distribution("ziamath").locate_file("ziamath/fonts/STIXTwoMath-Regular.ttf")  # under the SIL Open Font License
-ITALIC = [*range(0x1D434, 0x1D468), *range(0x1D6E2, 0x1D71C), 0x210E]  # a browser shows a variable as one of these
+# What a browser shows though no formula says it: variables in italics, and the root.
+IMPLIED = [*range(0x1D434, 0x1D468), *range(0x1D6E2, 0x1D71C), 0x210E, 0x221A]
+
+
+REPAIRS = (
+    (r">\\([{}])<", r">\1<"),  # large braces keep their backslash
+    (r"<mo>(?=(?:&#x02016;|&#x02223;|&#x0007C;|\|)</mo>)", '<mo stretchy="false">'),  # bars grow with the whole line
+    (r"<mi>:</mi>", "<mo>:</mo>"),  # no space around a colon
+    (r"(<mi>[a-z]{2,}</mi>)(?=<m(?!o))", r'\1<mspace width="0.167em"/>'),  # nor around a function, as in 2 ln N
+    (r"(?<=</m[in]>)(<mi>[a-z]{2,}</mi>)", r'<mspace width="0.167em"/>\1'),
+    (r"&#x0005E;", "&#x002C6;"),  # a caret for a hat, which hovers
+)
 
 
 def formula(latex: str, display: str) -> str:
-    """Convert a formula; mend two things: large braces, and the space after the name of a function, as in ln N."""
-    converted = re.sub(r">\\([{}])<", r">\1<", convert(latex, display=display))
-    return re.sub(r"(<mi>[a-z]{2,}</mi>)(?=<m(?!o))", r'\1<mspace width="0.167em"/>', converted)
+    """Convert a formula, and repair what latex2mathml writes otherwise than TeX would set it."""
+    converted = convert(latex, display=display)
+    for pattern, repaired in REPAIRS:
+        converted = re.sub(pattern, repaired, converted)
+    return converted
 
 
 def inline(translator: HTML5Translator, node: nodes.math) -> None:
@@ -30,7 +43,7 @@ def inline(translator: HTML5Translator, node: nodes.math) -> None:
 
 def block(translator: HTML5Translator, node: nodes.math_block) -> None:
     """Write a formula on its own; it scrolls where the screen is too narrow."""
-    translator.body.append(f'<div class="math" tabindex="0">{formula(node.astext(), "block")}</div>')
+    translator.body.append(f'<div class="math">{formula(node.astext(), "block")}</div>')
     raise nodes.SkipNode
 
 
@@ -42,7 +55,7 @@ def write_font(site: Path) -> None:
     options = subset.Options(flavor="woff", layout_features=["ssty", "dtls"], hinting=False)
     font = subset.load_font(STIX, options)
     subsetter = subset.Subsetter(options)
-    subsetter.populate(unicodes=[*ITALIC, *map(ord, set(formulas))])
+    subsetter.populate(unicodes=[*IMPLIED, *map(ord, set(formulas))])
     subsetter.subset(font)
     subset.save_font(font, site / "_static" / "math.woff", options)
 
