@@ -43,7 +43,7 @@ lab: $(READY)
 	$(BIN)/python notebooks/lab.py
 
 site: $(READY)
-	@$(FITS) site >/dev/null || $(UV) --quiet --editable '.[site]'
+	@$(FITS) site onnx >/dev/null || $(UV) --quiet --editable '.[site,onnx]'
 	$(BIN)/python -m docs.site.build
 
 play: site
@@ -71,7 +71,7 @@ test-browser: $(READY) chromium
 	CHROMIUM=$$(command -v $(CHROMIUM)) $(BIN)/python -m pytest -n 2 --dist worksteal tests/browser.py
 
 test-site: $(READY) chromium
-	@$(FITS) site >/dev/null || $(UV) --quiet --editable '.[site]'
+	@$(FITS) site onnx >/dev/null || $(UV) --quiet --editable '.[site,onnx]'
 	CHROMIUM=$$(command -v $(CHROMIUM)) $(BIN)/python -m pytest tests/site.py
 
 chromium: $(READY)

@@ -15,6 +15,7 @@ import sys
 import time
 from html import escape
 from pathlib import Path
+from types import ModuleType
 
 import nbformat
 from sphinx.cmd.build import build_main
@@ -82,8 +83,8 @@ def front_page(readme: str, address: str) -> str:
         "docs": "\n".join(Path(page).stem for source, page in PAGES.items() if source.startswith("docs/")),
         "parts": "\n".join(contents(*part) for part in PART.findall(readme)),
     }
-    if (teaser := PLAYGROUND / "teaser.html").is_file():
-        words["picture"] = teaser.read_text(encoding="utf-8")
+    if part := playground("page"):
+        words["picture"] = part.write_teaser()
     page = (HERE / "front.md").read_text(encoding="utf-8")
     for name, text in words.items():
         page = page.replace(f"@{name}@", text)
@@ -154,6 +155,11 @@ def copy(path: Path, name: str) -> None:
     write(name, path.read_bytes())
 
 
+def playground(name: str) -> ModuleType | None:
+    """Import a module of the playground, or return None where there is no playground."""
+    return importlib.import_module(f"docs.playground.{name}") if (PLAYGROUND / f"{name}.py").is_file() else None
+
+
 def stage() -> None:
     """Write all that Sphinx reads, and remove what no longer belongs there, from the site as well."""
     written.clear()
@@ -168,8 +174,9 @@ def stage() -> None:
             content = links(path.read_text(encoding="utf-8"), source, address)
         write(page, content.encode())
     copy(HERE / "playground.md", "playground.md")
-    body = PLAYGROUND / "playground.html"
-    copy(body if body.is_file() else HERE / "no-playground.html", "playground.html")
+    part = playground("page")
+    body = part.write_page(SITE / "playground") if part else "<p>This build of the site has no playground.</p>"
+    write("playground.html", body.encode())
     for path in STAGE.rglob("*"):
         if path.is_file() and path not in written:
             path.unlink()
@@ -186,8 +193,8 @@ def build() -> Path:
     if build_main([str(argument) for argument in arguments]):
         sys.exit("Expected a site without warnings; got those above. Fix them, and run make site again.")
     write_font(SITE)
-    if (PLAYGROUND / "build.py").is_file():
-        importlib.import_module("docs.playground.build").build(SITE / "playground")
+    if part := playground("build"):
+        part.build(SITE / "playground")
     return SITE
 
 
