@@ -41,6 +41,7 @@ PAGES = NAMES | {
     **{f"docs/{path.name}": path.name for path in sorted((ROOT / "docs").glob("*.md"))},
     **{f"notebooks/{path.name}": f"lessons/{path.name}" for path in refresh.lessons()},
 }
+STYLE = '<link rel="stylesheet" href="playground/playground.css">\n'
 IMAGES = (".png", ".svg", ".jpg", ".jpeg", ".gif")
 CODE_OR_LINK = re.compile(
     r"^```.*?^```|\[([^\]\[]*)\]\((?!https?:|mailto:|#)([^)\s#]+)(#[^)\s]*)?\)|`[^`\n]+`", re.M | re.S
@@ -84,7 +85,7 @@ def front_page(readme: str, address: str) -> str:
         "parts": "\n".join(contents(*part) for part in PART.findall(readme)),
     }
     if part := playground("page"):
-        words["picture"] = part.write_teaser()
+        words["picture"] = STYLE + part.write_teaser()
     page = (HERE / "front.md").read_text(encoding="utf-8")
     for name, text in words.items():
         page = page.replace(f"@{name}@", text)
@@ -175,7 +176,7 @@ def stage() -> None:
         write(page, content.encode())
     copy(HERE / "playground.md", "playground.md")
     part = playground("page")
-    body = part.write_page(SITE / "playground") if part else "<p>This build of the site has no playground.</p>"
+    body = STYLE + part.write_page(SITE / "playground") if part else "<p>This build of the site has no playground.</p>"
     write("playground.html", body.encode())
     for path in STAGE.rglob("*"):
         if path.is_file() and path not in written:
