@@ -42,6 +42,9 @@ PAGES = NAMES | {
     **{f"notebooks/{path.name}": f"lessons/{path.name}" for path in refresh.lessons()},
 }
 STYLE = '<link rel="stylesheet" href="playground/playground.css">\n'
+TEASED = (
+    "Cosines of the text with six drawings, by the bundled model. [Lesson 6](notebooks/06-compare.ipynb) computes them."
+)
 IMAGES = (".png", ".svg", ".jpg", ".jpeg", ".gif")
 CODE_OR_LINK = re.compile(
     r"^```.*?^```|\[([^\]\[]*)\]\((?!https?:|mailto:|#)([^)\s#]+)(#[^)\s]*)?\)|`[^`\n]+`", re.M | re.S
@@ -85,7 +88,7 @@ def front_page(readme: str, address: str) -> str:
         "parts": "\n".join(contents(*part) for part in PART.findall(readme)),
     }
     if part := playground("page"):
-        words["picture"] = STYLE + part.write_teaser()
+        words |= {"picture": STYLE + part.write_teaser(), "caption": TEASED}
     page = (HERE / "front.md").read_text(encoding="utf-8")
     for name, text in words.items():
         page = page.replace(f"@{name}@", text)
