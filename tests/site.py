@@ -19,7 +19,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from docs.site import build
 from tests.conftest import ROOT
-from tests.test_lessons import LESSONS
+from tests.test_lessons import IMAGES, LESSONS, cells
 
 CHROMIUM = os.environ["CHROMIUM"]
 NAMES = [
@@ -172,14 +172,17 @@ def test_a_page_says_what_it_is(name, parsed, site):
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 def test_a_lesson_is_complete(path, parsed, site):
-    """It has its neighbours, its download, and as many figures as the notebook; no cell for Colab."""
+    """It has its neighbours, its download, all its figures, and a folded cell for Colab."""
     soup = parsed[site / "lessons" / f"{path.stem}.html"]
     assert (site / "lessons" / path.name).read_bytes() == path.read_bytes()
     assert soup.select_one(f'.links a[href="{path.name}"]')
     for arrow, other in build.refresh.neighbours(path).items():
         (link,) = soup.select(".related-pages a.prev-page" if arrow == "←" else ".related-pages a.next-page")
         assert link["href"] == f"{other.stem}.html"
-    assert "google.colab" not in soup.text
+    shown = [output.data.keys() for cell in cells(path, "code") for output in cell.outputs if "data" in output]
+    assert len(soup.select("img.figure")) == sum(bool(set(IMAGES) & data) for data in shown)
+    (folded,) = [tag for tag in soup.select(".cell_input") if "google.colab" in tag.text]
+    assert folded.find_parent("details").get("open") is None
 
 
 def test_links_out_of_the_site_lead_to_the_repository_once_it_has_an_address():

@@ -113,14 +113,15 @@ def contents(name: str, row: str, minutes: str) -> str:
 
 
 def lesson(path: Path, address: str) -> nbformat.NotebookNode:
-    """Read a lesson; without its cell for Colab, with a link for the download, and with figures that have words."""
+    """Read a lesson; its cell for Colab is folded, it has a link for the download, and its figures have words."""
     notebook = nbformat.read(path, as_version=4)
-    notebook.cells = [cell for cell in notebook.cells if not cell.metadata.get("cellView")]
     download = f'<a href="{path.name}" download>Download the notebook</a>'
     notebook.cells[0].source = refresh.LINKS.sub(
         lambda line: f"{{.links}}\n{line[0]} · {download}", notebook.cells[0].source, count=1
     )
     for cell in notebook.cells:
+        if cell.metadata.get("cellView"):
+            cell.metadata["tags"] = ["hide-input"]
         if cell.cell_type == "markdown":
             cell.source = links(cell.source, f"notebooks/{path.name}", address)
         for i, output in enumerate(cell.get("outputs", [])):

@@ -15,6 +15,7 @@ exclude_patterns = ["extra"]
 
 nb_execution_mode = "off"  # the outputs are those that the tests compared
 nb_merge_streams = True
+nb_code_prompt_show = nb_code_prompt_hide = "On Colab: fetch the course"  # the one cell that is folded
 myst_enable_extensions = ["attrs_block", "dollarmath"]
 myst_heading_anchors = 4  # the names that GitHub gives to headings
 
