@@ -70,9 +70,8 @@ portable: $(READY)
 test-browser: $(READY) chromium
 	CHROMIUM=$$(command -v $(CHROMIUM)) $(BIN)/python -m pytest -n 2 --dist worksteal tests/browser.py
 
-test-site: $(READY) chromium
-	@$(FITS) site onnx >/dev/null || $(UV) --quiet --editable '.[site,onnx]'
-	CHROMIUM=$$(command -v $(CHROMIUM)) $(BIN)/python -m pytest tests/site.py
+test-site: site chromium
+	CHROMIUM=$$(command -v $(CHROMIUM)) $(BIN)/python -m pytest -n 2 --dist worksteal tests/site.py
 
 chromium: $(READY)
 	@command -v $(CHROMIUM) >/dev/null || { echo "Expected Chromium; got none. Install it, or name one: make test-browser CHROMIUM=/path/to/it."; exit 1; }
