@@ -3,11 +3,10 @@
 python -m docs.site.build
 
 Two steps: stage the sources in build/site-source, with links that fit there, then run Sphinx on them (conf.py) with
-warnings as errors. The playground, if docs/playground has one, writes its own files beside its page.
+warnings as errors. The playground (docs/playground) writes its own files beside its page.
 """
 
 import base64
-import importlib
 import os
 import re
 import shutil
@@ -15,17 +14,17 @@ import sys
 import time
 from html import escape
 from pathlib import Path
-from types import ModuleType
 
 import nbformat
 from sphinx.cmd.build import build_main
 
+from docs.playground.build import build as build_playground
+from docs.playground.page import write_page, write_teaser
 from docs.site.mathml import write_font
 from notebooks import refresh
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).parent
-PLAYGROUND = HERE.parent / "playground"
 SITE, STAGE, DOCTREES = (ROOT / "build" / name for name in ("site", "site-source", "site-doctrees"))
 NAMES = {
     "README.md": "index.md",
@@ -41,10 +40,6 @@ PAGES = NAMES | {
     **{f"docs/{path.name}": path.name for path in sorted((ROOT / "docs").glob("*.md"))},
     **{f"notebooks/{path.name}": f"lessons/{path.name}" for path in refresh.lessons()},
 }
-STYLE = '<link rel="stylesheet" href="playground/playground.css">\n'
-TEASED = (
-    "Cosines of the text with six drawings, by the bundled model. [Lesson 6](notebooks/06-compare.ipynb) computes them."
-)
 IMAGES = (".png", ".svg", ".jpg", ".jpeg", ".gif")
 CODE_OR_LINK = re.compile(
     r"^```.*?^```|\[([^\]\[]*)\]\((?!https?:|mailto:|#)([^)\s#]+)(#[^)\s]*)?\)|`[^`\n]+`", re.M | re.S
@@ -82,13 +77,12 @@ def front_page(readme: str, address: str) -> str:
         sys.exit("Expected README to begin with title, two paragraphs, picture, caption, note; got another order.")
     sections = re.split(r"^## ", readme, flags=re.M)[1:]
     words = head.groupdict() | {
+        "teaser": write_teaser(),
         "cards": cards(readme),
         "sections": "".join(f"## {text}" for text in sections if not text.startswith("The lessons")),
         "docs": "\n".join(Path(page).stem for source, page in PAGES.items() if source.startswith("docs/")),
         "parts": "\n".join(contents(*part) for part in PART.findall(readme)),
     }
-    if part := playground("page"):
-        words |= {"picture": STYLE + part.write_teaser(), "caption": TEASED}
     page = (HERE / "front.md").read_text(encoding="utf-8")
     for name, text in words.items():
         page = page.replace(f"@{name}@", text)
@@ -160,11 +154,6 @@ def copy(path: Path, name: str) -> None:
     write(name, path.read_bytes())
 
 
-def playground(name: str) -> ModuleType | None:
-    """Import a module of the playground, or return None where there is no playground."""
-    return importlib.import_module(f"docs.playground.{name}") if (PLAYGROUND / f"{name}.py").is_file() else None
-
-
 def stage() -> None:
     """Write all that Sphinx reads, and remove what no longer belongs there, from the site as well."""
     written.clear()
@@ -179,9 +168,7 @@ def stage() -> None:
             content = links(path.read_text(encoding="utf-8"), source, address)
         write(page, content.encode())
     copy(HERE / "playground.md", "playground.md")
-    part = playground("page")
-    body = STYLE + part.write_page(SITE / "playground") if part else "<p>This build of the site has no playground.</p>"
-    write("playground.html", body.encode())
+    write("playground.html", write_page(SITE / "playground").encode())
     for path in STAGE.rglob("*"):
         if path.is_file() and path not in written:
             path.unlink()
@@ -198,8 +185,7 @@ def build() -> Path:
     if build_main([str(argument) for argument in arguments]):
         sys.exit("Expected a site without warnings; got those above. Fix them, and run make site again.")
     write_font(SITE)
-    if part := playground("build"):
-        part.build(SITE / "playground")
+    build_playground(SITE / "playground")
     return SITE
 
 
