@@ -71,7 +71,7 @@ test-browser: $(READY) chromium
 	CHROMIUM=$$(command -v $(CHROMIUM)) $(BIN)/python -m pytest -n 2 --dist worksteal tests/browser.py
 
 test-site: site chromium
-	CHROMIUM=$$(command -v $(CHROMIUM)) $(BIN)/python -m pytest -n 2 --dist worksteal tests/site.py
+	CHROMIUM=$$(command -v $(CHROMIUM)) $(BIN)/python -m pytest -p tests.in_browser -n 2 --dist loadfile tests/site.py tests/panels.py tests/playground.py
 
 chromium: $(READY)
 	@command -v $(CHROMIUM) >/dev/null || { echo "Expected Chromium; got none. Install it, or name one: make test-browser CHROMIUM=/path/to/it."; exit 1; }

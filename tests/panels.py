@@ -15,9 +15,9 @@ import helpers
 from docs.playground import page as first_state
 from docs.playground.build import HERE
 from tests.conftest import IMAGES
-from tests.site import PHONE, chromium, page, served, site  # noqa: F401
 
 AXE = HERE / "node_modules" / "axe-core" / "axe.min.js"
+PHONE = {"width": 390, "height": 844}
 SERIOUS = ("serious", "critical")
 LOADED = "#try-clip[data-state=ready]"
 NUMBER = re.compile(r"−?\d+(?:\.\d+)?")
@@ -38,7 +38,7 @@ PASTE = """(bytes) => {
 
 
 @pytest.fixture
-def playground(page, served):  # noqa: F811
+def playground(page, served):
     """The page, with the model loaded."""
     page.goto(f"{served}/playground.html")
     page.wait_for_selector(LOADED, timeout=30_000)
@@ -47,7 +47,7 @@ def playground(page, served):  # noqa: F811
     assert page.errors == []
 
 
-def texts_of(page, selector):  # noqa: F811
+def texts_of(page, selector):
     """What stands in each element, in one line."""
     return [" ".join(text.split()) for text in page.locator(selector).all_inner_texts()]
 
@@ -64,7 +64,7 @@ def value(number):
     return float(number.replace("−", "-"))
 
 
-def type_into(page, selector, text):  # noqa: F811
+def type_into(page, selector, text):
     """Replace what stands in a field, key by key."""
     page.fill(selector, "")
     page.locator(selector).press_sequentially(text)
@@ -94,7 +94,7 @@ def test_what_is_saved_is_what_is_computed(panel, playground):
         assert [pair for pair in zip(before[each], after, strict=True) if not are_alike(*pair)] == []
 
 
-def wait_for_map(page):  # noqa: F811
+def wait_for_map(page):
     expect(page.locator("#why-progress")).to_be_visible()
     expect(page.locator("#why-progress")).to_be_hidden(timeout=20_000)
 
@@ -227,7 +227,7 @@ def test_everybody_can_use_it(scheme, playground):
     assert playground.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
 
 
-def test_without_the_model_the_saved_results_stay(page, served):  # noqa: F811
+def test_without_the_model_the_saved_results_stay(page, served):
     page.route("**/text.onnx", lambda route: route.fulfill(status=404))
     page.goto(f"{served}/playground.html")
     told = re.compile(r"^Expected .*text\.onnx.* What you see are saved results\.$")

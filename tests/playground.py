@@ -8,13 +8,12 @@ import csv
 import functools
 import html.entities
 import json
-import os
 import random
 import shutil
 import subprocess
 import threading
 import unicodedata
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import clip
@@ -24,17 +23,15 @@ import pytest
 from clip.simple_tokenizer import SimpleTokenizer
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
-from playwright.sync_api import sync_playwright
 
 import helpers
 from docs.playground import build as playground
 from helpers.images import cut_strip, open_image
 from tests.conftest import IMAGES
+from tests.in_browser import Quiet
 
-CHROMIUM = os.environ["CHROMIUM"]
 STRINGS = 5000
 CAPTIONS = {row["file"]: row["caption"] for row in csv.DictReader((IMAGES / "captions.csv").open(encoding="utf-8"))}
-NOWHERE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"  # no other machine is reached even by mistake
 BLANK = '<!doctype html><title>parity</title><link rel="icon" href="data:,">'
 ODD = [(1, 1), (1, 500), (500, 1), (63, 65), (64, 64), (65, 64), (200, 97), (97, 200), (1000, 3), (3, 1000)]
 ODD += [(100, 200), (100, 201), (30, 90), (64, 129), (65, 131), (70, 69), (66, 67), (640, 427)]
@@ -146,13 +143,6 @@ def odd_images(folder: Path) -> None:
     noise(90, 70, "RGB").save(folder / "gamma.png", pnginfo=gamma)
 
 
-class Handler(SimpleHTTPRequestHandler):
-    """Logs nothing."""
-
-    def log_message(self, *_: object) -> None:
-        """Leave the request out."""
-
-
 class Server(ThreadingHTTPServer):
     """Does not mind a page that is closed in the middle of a download."""
 
@@ -161,29 +151,20 @@ class Server(ThreadingHTTPServer):
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory):
+def site(site, tmp_path_factory):
     """The built playground with an empty page and odd images, served as a static host does: ``(address, folder)``."""
     root = tmp_path_factory.mktemp("site")
     folder = root / "playground"
-    playground.build(folder)
+    shutil.copytree(site / "playground", folder)
     (folder / "blank.html").write_text(BLANK)
     for name in CAPTIONS:
         shutil.copy(IMAGES / name, folder / "drawings" / name)
     (folder / "odd").mkdir()
     odd_images(folder / "odd")
-    with Server(("127.0.0.1", 0), functools.partial(Handler, directory=root)) as server:
+    with Server(("127.0.0.1", 0), functools.partial(Quiet, directory=root)) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/playground/", folder
         server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    """A browser."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[NOWHERE], chromium_sandbox=False)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -4,10 +4,6 @@ A plain ``pytest`` does not collect this file, for it needs Chromium. Every page
 phone, and from the disk, as wide as a laptop.
 """
 
-import functools
-import http.server
-import os
-import threading
 from collections import Counter
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlparse
@@ -15,19 +11,18 @@ from urllib.parse import unquote, urldefrag, urlparse
 import pytest
 from bs4 import BeautifulSoup
 from fontTools.ttLib import TTFont
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from docs.site import build
 from tests.conftest import ROOT
 from tests.test_lessons import IMAGES, LESSONS, cells
 
-CHROMIUM = os.environ["CHROMIUM"]
 NAMES = [
     *(Path(name).with_suffix(".html").as_posix() for name in build.PAGES.values()),
     "playground.html",
     "search.html",
 ]
-PHONE, LAPTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
+PHONE = {"width": 390, "height": 844}
 SHOW_IMAGES = """async images => {
     for (const image of images) image.loading = "eager";
     await Promise.allSettled(images.map(image => image.decode()));
@@ -37,56 +32,11 @@ SHOW_IMAGES = """async images => {
 every_page = pytest.mark.parametrize("name", NAMES)
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *told):
-        pass
-
-
-@pytest.fixture(scope="session")
-def site():
-    """The folder of the site, which `make test-site` builds first: two processes test it."""
-    assert (build.SITE / "index.html").is_file(), "Expected a site in build/site. Run make site."
-    return build.SITE
-
-
 @pytest.fixture(scope="session")
 def parsed(site):
     """Each page of the site, read."""
     pages = sorted(site.rglob("*.html"))
     return {path: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser") for path in pages}
-
-
-@pytest.fixture(scope="session")
-def served(site):
-    """The address of a server for the site."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=site))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-
-
-@pytest.fixture(scope="session")
-def chromium():
-    """A browser to which every name of another machine leads nowhere."""
-    with sync_playwright() as playwright:
-        nowhere = ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=nowhere, chromium_sandbox=False)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(chromium):
-    """A page that keeps in ``asked`` what was asked for, and in ``errors`` what the browser complained of."""
-    context = chromium.new_context(viewport=LAPTOP)
-    page = context.new_page()
-    page.asked, page.errors = [], []
-    context.on("request", lambda request: page.asked.append(request.url))
-    page.on("websocket", lambda socket: page.asked.append(socket.url))
-    page.on("pageerror", lambda error: page.errors.append(str(error)))
-    page.on("console", lambda told: page.errors.append(told.text) if told.type == "error" else None)
-    yield page
-    context.close()
 
 
 def assert_quiet(page, start):
