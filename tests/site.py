@@ -50,6 +50,8 @@ def assert_quiet(page, start):
 def test_a_page_is_quiet_on_a_phone(name, page, served):
     page.set_viewport_size(PHONE)
     page.goto(f"{served}/{name}")
+    if name == "playground.html":
+        page.wait_for_selector("[data-state=ready]")  # the model has been loaded
     assert page.locator("article img").evaluate_all(SHOW_IMAGES) == []
     assert_quiet(page, served)
     assert page.errors == []
