@@ -45,7 +45,7 @@ def export_onnx(model: CLIP, folder: str | os.PathLike, float32: bool = False) -
         folder: is made if it does not exist. Files that this function wrote before are replaced.
         float32: store the weights as they are. By default matrices are stored in float16, and the token embedding in
             int8 with one scale per token: less than half the size. The cosine distance between the embeddings and
-            those of the model stays below 1e-6 for images and 1e-4 for texts with the bundled models.
+            those of the model stays below 1e-6 for images and 2e-4 for texts with the bundled models.
 
     Returns:
         The paths of two files:
