@@ -10,7 +10,7 @@
 # make random-models    every lesson with models that know nothing
 # make portable     every lesson as another processor would compute it (SEEDS="1 2" tries other shaken weights)
 # make test-browser     every lesson in JupyterLab in a real browser (CHROMIUM=… names another than chromium)
-# make test-site    every page of the site in a real browser, and every link (CHROMIUM=… as above)
+# make test-site    every page of the site in a real browser, every link, and the playground (CHROMIUM=… as above)
 # make test-scale   shards, Ray, LanceDB and the encoders of open_clip, with kills (installs them, 1 GB)
 # make fuzz     damaged indexes, shards, manifests and checkpoints (BYTES=1000000 SEED=7 goes on longer)
 #
