@@ -80,10 +80,14 @@ STATES = {  # what to do so that the page computes what it shows at first, and w
 
 
 @pytest.mark.parametrize("panel", STATES)
-def test_what_is_saved_is_what_is_computed(panel, playground):
+def test_what_is_saved_is_what_is_computed(panel, playground, chromium, served):
     """The page begins with results of PyTorch; the browser's own differ by its int8 tokens alone."""
     selector, event, shown = STATES[panel]
-    before = {each: texts_of(playground, each) for each in shown}
+    context = chromium.new_context(java_script_enabled=False)
+    saved = context.new_page()
+    saved.goto(f"{served}/playground.html")
+    before = {each: texts_of(saved, each) for each in shown}
+    context.close()
     for each in shown:
         playground.locator(each).first.evaluate("element => { element.textContent = ''; }")
     playground.dispatch_event(selector, event)
@@ -127,8 +131,10 @@ def test_a_text_that_is_too_long_is_refused_and_the_next_one_is_not(playground):
     playground.fill("#search-text", "word " * 90)
     message = playground.locator("#search-message")
     expect(message).to_have_text(re.compile("^Expected a text of at most 77 tokens; got 92"))
+    playground.fill("#search-text", " ")
+    expect(message).to_have_text("Type a word or two.")
     playground.fill("#search-text", "winter")
-    expect(playground.locator("#search-message")).to_have_text("")
+    expect(message).to_have_text("")
     expect(playground.locator("#search-best")).to_contain_text("a snowman")
 
 
@@ -150,10 +156,11 @@ def test_a_cell_is_the_sum_of_its_products(playground):
 
 def test_the_scale_changes_the_probabilities_and_not_the_cosines(playground):
     cosines = texts_of(playground, "#temperature-cosines li")
-    playground.fill("#temperature-scale", "0")
-    expect(playground.locator("#temperature-value")).to_have_text("1")
-    assert texts_of(playground, "#temperature-cosines li") == cosines
     assert [text[-4:] for text in texts_of(playground, "#temperature-probabilities li")] == ["36 %", "32 %", "32 %"]
+    playground.fill("#temperature-scale", "1.6")
+    expect(playground.locator("#temperature-value")).to_have_text("40")
+    assert texts_of(playground, "#temperature-cosines li") == cosines
+    expect(playground.locator("#temperature-probabilities li").first).to_have_text(re.compile("a maze.*9[678] %"))
     playground.fill("#temperature-texts", "a cat")
     expect(playground.locator("#temperature-message")).to_have_text(re.compile("^Expected at least two texts"))
 
@@ -187,9 +194,19 @@ def test_an_image_of_ones_own(playground, tmp_path):
     expect(best).to_contain_text("a slice of pizza")
     playground.fill("#own-more", "a pizza with salami, a spaceship")
     expect(playground.locator("#own-captions")).to_contain_text("a pizza with salami")
+    playground.fill("#own-more", "word " * 90)
+    expect(playground.locator("#own-message")).to_have_text(re.compile("^Expected a text of at most 77 tokens"))
+    expect(best).to_contain_text("a slice of pizza")
+    playground.fill("#own-more", "")
     (tmp_path / "notes.png").write_text("no image")
     playground.set_input_files("#own-file", tmp_path / "notes.png")
     expect(playground.locator("#own-problem")).to_have_text(re.compile("^Expected an image that this browser can read"))
+    expect(playground.locator("#own-pair")).to_be_hidden()
+    Image.new("1", (9000, 6000)).save(tmp_path / "huge.png")
+    playground.set_input_files("#own-file", tmp_path / "huge.png")
+    expect(playground.locator("#own-problem")).to_have_text(
+        "Expected an image of at most 50 megapixels; got 54. Make it smaller first."
+    )
     photo = io.BytesIO()
     Image.open(IMAGES / "rocket.png").convert("RGB").resize((900, 1200)).save(photo, "JPEG")
     playground.evaluate(DROP, list(photo.getvalue()))
@@ -198,7 +215,7 @@ def test_an_image_of_ones_own(playground, tmp_path):
     playground.evaluate(PASTE, list((IMAGES / "cat.png").read_bytes()))
     expect(best).to_contain_text("a cat")
     playground.fill("#why-text", "a cat")
-    playground.click("#why button[type=submit]")
+    playground.select_option("#why-drawing", "")
     expect(playground.locator("#why-score")).to_have_text(re.compile(r"“a cat”: cosine 0\.[34]\d\."))
     wait_for_map(playground)
 
@@ -227,12 +244,37 @@ def test_everybody_can_use_it(scheme, playground):
     assert playground.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
 
 
-def test_without_the_model_the_saved_results_stay(page, served):
-    page.route("**/text.onnx", lambda route: route.fulfill(status=404))
+@pytest.mark.parametrize("missing", ["text.onnx", "drawings.json"])
+def test_without_a_file_the_saved_results_stay(missing, page, served):
+    page.route(f"**/{missing}", lambda route: route.fulfill(status=404))
     page.goto(f"{served}/playground.html")
-    told = re.compile(r"^Expected .*text\.onnx.* What you see are saved results\.$")
+    told = re.compile(rf"^Expected .*{re.escape(missing)}.* What you see are saved results\.$")
+    page.wait_for_selector("[data-state=failed]")
+    expect(page.locator("#status-text")).to_have_text(told)
+    page.wait_for_timeout(1000)  # what is still being loaded says nothing
     expect(page.locator("#status-text")).to_have_text(told)
     assert len(texts_of(page, "#search-results li")) == 31
+
+
+def test_without_the_image_encoder_texts_work(page, served):
+    page.route("**/image.onnx", lambda route: route.fulfill(status=404))
+    page.goto(f"{served}/playground.html")
+    page.wait_for_selector("[data-state=failed]")
+    page.fill("#search-text", "winter")
+    expect(page.locator("#search-best")).to_contain_text("a snowman")
+    page.click("#draw-clear")
+    expect(page.locator("#draw-message")).to_have_text(re.compile(r"^Expected .*image\.onnx"))
+
+
+def test_a_drawing_that_does_not_come_is_told(page, served):
+    page.goto(f"{served}/playground.html")
+    page.wait_for_selector(LOADED)
+    page.route("**/tree.png", lambda route: route.abort())
+    page.select_option("#draw-start", "tree")
+    expect(page.locator("#draw-message")).to_have_text(re.compile(r"^Expected the file tree\.png"))
+    page.select_option("#draw-start", "ghost")
+    expect(page.locator("#draw-captions li").first).to_contain_text("a ghost")
+    expect(page.locator("#draw-message")).to_have_text("")
 
 
 def test_both_languages_share_their_constants():

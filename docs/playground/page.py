@@ -24,7 +24,8 @@ COLUMNS = ("cat", "dog", "car", "pizza", "rocket", "bird")
 CANDIDATES = ("a maze", "a banana", "a boat")
 TEASED = 6  # drawings on the front page
 SHOWN = 6  # captions; js/panels/captions.js has the same
-WHY, WHY_TEXT = "bird", "a blue bird"
+WHY, WHY_TEXT, WHY_OTHER = "bird", "a blue bird", "a red bird"
+SCALE = 1  # logit scale that the panel Temperature begins with
 FULL, FULL_WORD = 0.1, 0.6  # js/panels/why.js has the same
 LOWEST, HIGHEST = -0.1, 0.6  # js/colours.js has the same
 DARK = 0.44
@@ -93,18 +94,18 @@ class FirstState:
     def temperature(self) -> dict[str, str]:
         """Turn the cosines of wrong texts into probabilities."""
         scores = self.similarity(*CANDIDATES)[:, self.names.index("cat")]
-        probabilities = softmax(scores, self.scale)
-        best = int(probabilities.argmax())
+        probabilities, sharp = softmax(scores, SCALE), softmax(scores, self.scale)
+        best = int(sharp.argmax())
         guess = (
-            f"At the logit scale of <code>tiny</code>, “{CANDIDATES[best]}” gets {percent(probabilities[best])}, with "
-            f"a cosine of {decimal(scores[best])}. Softmax sees only differences, so it always has a winner."
+            f"“{CANDIDATES[best]}” gets {percent(sharp[best])}, with a cosine of {decimal(scores[best])}. Softmax sees "
+            "only the differences of the cosines, so it always has a winner. Move the slider to 40."
         )
         return {
             "temperature_name": "cat",
             "temperature_drawing": self.captions[self.names.index("cat")],
             "temperature_texts": ", ".join(CANDIDATES),
-            "temperature_log": f"{math.log10(self.scale):.2f}",
-            "temperature_scale": f"{self.scale:.0f}",
+            "temperature_log": f"{math.log10(SCALE):.2f}",
+            "temperature_scale": f"{SCALE}",
             "temperature_cosines": bars(CANDIDATES, scores, map(decimal, scores)),
             "temperature_probabilities": bars(CANDIDATES, probabilities, map(percent, probabilities)),
             "guess_temperature": guess,
@@ -121,6 +122,7 @@ class FirstState:
             words |= {
                 f"{panel}_name": name,
                 f"{panel}_caption": self.captions[self.names.index(name)],
+                f"{panel}_best": f"{self.captions[order[0]]}, {percent(probabilities[order[0]])}",
                 f"{panel}_captions": bars([self.captions[i] for i in order], probabilities[order], notes),
             }
         return words
@@ -134,18 +136,16 @@ class FirstState:
         words, falls = helpers.word_drops(self.model, self.preprocess, path, WHY_TEXT)
         score = self.similarity(WHY_TEXT)[0, self.names.index(WHY)]
         notes = [f"{'rises' if fall < 0 else 'falls'} by {decimal(abs(fall))}" for fall in falls]
-        without = WHY_TEXT.replace(" blue", "")
+        other = self.similarity(WHY_OTHER)[0, self.names.index(WHY)]
         return {
             "why_caption": self.captions[self.names.index(WHY)],
             "why_text": WHY_TEXT,
             "why_score": f"“{WHY_TEXT}”: cosine {decimal(score)}.",
             "why_full": decimal(FULL),
             "why_alt": "the regions that support the text are orange",
-            "why_words": bars(words, falls / FULL_WORD, notes),
-            "guess_why": (
-                f"“{WHY_TEXT}” has a cosine of {decimal(score)}, “{without}” one of "
-                f"{decimal(self.similarity(without)[0, self.names.index(WHY)])}."
-            ),
+            "why_words": bars(words, falls / FULL_WORD, notes, signed=True),
+            "why_other": WHY_OTHER,
+            "guess_why": f"“{WHY_TEXT}” has a cosine of {decimal(score)}, “{WHY_OTHER}” one of {decimal(other)}.",
         }
 
     def thumbnail(self, i: int) -> str:
@@ -157,10 +157,11 @@ class FirstState:
         )
 
 
-def bars(labels: Iterable[str], values: Iterable[float], notes: Iterable[str]) -> str:
+def bars(labels: Iterable[str], values: Iterable[float], notes: Iterable[str], signed: bool = False) -> str:
     """Write the items of a list of bars, as `showBars` of js/dom.js makes them."""
     return "\n".join(
-        f'<li><span class="label">{escape(label)}</span><span class="bar" style="--value: {min(1, max(0, value)):.3f}">'
+        f'<li><span class="label">{escape(label)}</span><span class="bar{" negative" if value < 0 else ""}" '
+        f'style="--value: {min(1, abs(value) if signed else max(0, value)):.3f}">'
         f"</span><b>{note}</b></li>"
         for label, value, note in zip(labels, values, notes, strict=True)
     )
@@ -187,8 +188,9 @@ def softmax(scores: np.ndarray, scale: float) -> np.ndarray:
 
 
 def percent(probability: float) -> str:
-    """Write a probability."""
-    return f"{100 * probability:.0f} %"
+    """Write a probability; none is called 0 or 100 %."""
+    rounded = round(100 * float(probability))
+    return "< 1 %" if rounded < 1 else "> 99 %" if rounded > 99 else f"{rounded} %"
 
 
 def decimal(value: float) -> str:

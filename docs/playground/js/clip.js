@@ -65,6 +65,8 @@ export class Clip {
         onProgress(data);
       } else if (data.ready) {
         (data.ready === "texts" ? texts : images).resolve(undefined);
+      } else if (data.imagesFailed) {
+        images.reject(data.imagesFailed);
       } else if (data.failed) {
         fail(data.failed);
       } else {
@@ -98,6 +100,16 @@ export class Clip {
   }
 
   /**
+   * Return what the image encoder sees of each image: a small square, without transparency.
+   *
+   * @param {ImageData[]} images
+   * @returns {Promise<ImageData[]>}
+   */
+  squares(images) {
+    return this.ask("squares", images);
+  }
+
+  /**
    * Return the tokens of a text, with start and end token.
    *
    * @param {string} text
@@ -111,7 +123,7 @@ export class Clip {
 
   /**
    * @private
-   * @param {"texts" | "images" | "tokens"} kind
+   * @param {"texts" | "images" | "squares" | "tokens"} kind
    * @param {string[] | ImageData[]} items
    * @param {Options} [options]
    * @returns {Promise<any>}

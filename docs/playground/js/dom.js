@@ -1,6 +1,6 @@
 // What all panels share: elements, bars, and one request at a time.
 
-/** @typedef {{label: string, value: number, note?: string}} Bar  a value from 0 to 1, and what is written behind it */
+/** @typedef {{label: string, value: number, note?: string}} Bar  a value from -1 to 1, and what is written behind it */
 
 /**
  * Return the element of the page that has this id.
@@ -42,8 +42,9 @@ export function make(tag, properties = {}, ...children) {
 export function showBars(list, bars) {
   list.replaceChildren(
     ...bars.map(({ label, value, note }) => {
-      const bar = make("span", { className: "bar" });
-      bar.style.setProperty("--value", String(Math.max(0, Math.min(1, value))));
+      const bar = make("span", { className: value < 0 ? "bar negative" : "bar" });
+      const length = list.classList.contains("signed") ? Math.abs(value) : Math.max(0, value);
+      bar.style.setProperty("--value", String(Math.min(1, length)));
       return make("li", {}, make("span", { className: "label" }, label), bar, make("b", {}, note ?? percent(value)));
     }),
   );
@@ -78,9 +79,39 @@ export function newest(message, work) {
   };
 }
 
-/** @param {number} probability */
+/**
+ * Write a probability; none is called 0 or 100 %.
+ *
+ * @param {number} probability
+ */
 export function percent(probability) {
-  return `${Math.round(100 * probability)} %`;
+  const rounded = Math.round(100 * probability);
+  return rounded < 1 ? "< 1 %" : rounded > 99 ? "> 99 %" : `${rounded} %`;
+}
+
+let speaking = 0;
+
+/**
+ * Tell a screen reader, once the reader has stopped typing or drawing.
+ *
+ * @param {string} text
+ */
+export function say(text) {
+  clearTimeout(speaking);
+  speaking = window.setTimeout(() => (byId("spoken", HTMLParagraphElement).textContent = text), 600);
+}
+
+/**
+ * Return a text that can be encoded.
+ *
+ * @param {string} typed
+ * @throws {Error} there is none
+ */
+export function required(typed) {
+  if (!typed.trim()) {
+    throw new Error("Type a word or two.");
+  }
+  return typed;
 }
 
 /** @param {number} value  with a true minus sign, and without "−0.00" */

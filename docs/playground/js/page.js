@@ -11,14 +11,19 @@ import { temperature } from "./panels/temperature.js";
 import { why } from "./panels/why.js";
 
 const BASE = new URL("../", import.meta.url);
+const page = byId("try-clip", HTMLDivElement);
 const status = byId("status-text", HTMLSpanElement);
 const progress = byId("status-progress", HTMLProgressElement);
 
 /** @param {import("./clip.js").Progress} now */
 function showProgress({ loaded, total, what }) {
+  if (page.dataset.state === "failed") {
+    return;
+  }
   progress.hidden = false;
   progress.value = loaded / total;
-  status.textContent = `Loading the ${what}: ${megabytes(loaded)} of ${megabytes(total)} MB. What you see are saved results.`;
+  const works = what === "image encoder" ? "Texts work already." : "What you see are saved results.";
+  status.textContent = `Loading the model: ${megabytes(loaded)} of ${megabytes(total)} MB. ${works}`;
 }
 
 /** @param {number} bytes */
@@ -29,17 +34,18 @@ function megabytes(bytes) {
 async function start() {
   const [clip, drawings] = await Promise.all([Clip.load(BASE, showProgress), loadDrawings(BASE)]);
   search(clip, drawings);
-  heatmap(clip, drawings);
-  temperature(clip, drawings);
   draw(clip, drawings);
   own(clip, drawings, why(clip, drawings));
+  temperature(clip, drawings);
+  heatmap(clip, drawings);
   await Promise.all([clip.ready.texts, clip.ready.images]);
   progress.hidden = true;
   status.textContent = "The model runs in this tab. What you type, draw or drop stays on your machine.";
-  byId("try-clip", HTMLDivElement).dataset.state = "ready";
+  page.dataset.state = "ready";
 }
 
 start().catch((error) => {
+  page.dataset.state = "failed";
   progress.hidden = true;
   status.textContent = `${error.message} What you see are saved results.`;
 });

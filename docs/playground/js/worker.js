@@ -1,7 +1,7 @@
 // The worker that holds the model, so that the page stays responsive while it computes. js/clip.js talks to it.
 
 import { fetchBytes, gunzip } from "./download.js";
-import { preprocess } from "./preprocess.js";
+import { preprocess, squareOf } from "./preprocess.js";
 import { Tokenizer } from "./tokenizer.js";
 
 /** @typedef {import("onnxruntime-web")} Runtime */
@@ -9,7 +9,8 @@ import { Tokenizer } from "./tokenizer.js";
 /** @typedef {{size: number, logitScale: number, files: Record<string, number>}} Manifest  content of model.json */
 /** @typedef {{id: number, kind: "texts" | "tokens", items: string[]}} TextRequest */
 /** @typedef {{id: number, kind: "images", items: ImageData[]}} ImageRequest */
-/** @typedef {TextRequest | ImageRequest} Request */
+/** @typedef {{id: number, kind: "squares", items: ImageData[]}} SquareRequest */
+/** @typedef {TextRequest | ImageRequest | SquareRequest} Request */
 /** @typedef {{load: string} | {drop: number} | Request} Message  what a page sends */
 
 const BATCH = 16; // items per run: more are no faster, and only between two runs can a request be dropped
@@ -17,7 +18,7 @@ const BATCH = 16; // items per run: more are no faster, and only between two run
 /**
  * What has been loaded, and which requests it answers.
  *
- * @type {{runtime?: Runtime, tokens?: Tokenizer, texts?: Session, images?: Session}}
+ * @type {{runtime?: Runtime, squares?: true, tokens?: Tokenizer, texts?: Session, images?: Session}}
  */
 const loaded = {};
 /** @type {Manifest} */
@@ -27,6 +28,8 @@ let waiting = [];
 /** The request that is being answered. @type {Request | undefined} */
 let current;
 let isDropped = false;
+/** Why no image can be encoded, if so. @type {Error | undefined} */
+let imagesFailed;
 
 self.onmessage = (/** @type {MessageEvent<Message>} */ { data: message }) => {
   if ("load" in message) {
@@ -47,6 +50,7 @@ self.onmessage = (/** @type {MessageEvent<Message>} */ { data: message }) => {
  */
 async function load(base) {
   manifest = JSON.parse(toText(await fetchBytes(`${base}model.json`)));
+  loaded.squares = true;
   postMessage({ manifest });
   const total = Object.values(manifest.files).reduce((sum, bytes) => sum + bytes, 0);
   let before = 0;
@@ -79,15 +83,20 @@ async function load(base) {
   runtime.env.wasm.wasmBinary = undefined; // compiled by now; 14 MB
   postMessage({ ready: "texts" });
   work();
-  loaded.images = await runtime.InferenceSession.create(await images);
-  postMessage({ ready: "images" });
+  try {
+    loaded.images = await runtime.InferenceSession.create(await images);
+    postMessage({ ready: "images" });
+  } catch (error) {
+    imagesFailed = inWords(error); // texts still work
+    postMessage({ imagesFailed });
+  }
   work();
 }
 
 /** Answer what waits, in order; a request whose encoder has not come yet lets others pass. */
 async function work() {
   while (!current) {
-    current = waiting.find(({ kind }) => loaded[kind]);
+    current = waiting.find(({ kind }) => loaded[kind] || (kind === "images" && imagesFailed));
     if (!current) {
       return;
     }
@@ -107,10 +116,16 @@ async function work() {
 
 /**
  * @param {Request} request
- * @returns {Promise<Float32Array[] | number[][]>}
+ * @returns {Promise<Float32Array[] | number[][] | ImageData[]>}
  */
 async function answer(request) {
+  if (request.kind === "squares") {
+    return request.items.map((image) => opaque(squareOf(image, manifest.size)));
+  }
   if (request.kind === "images") {
+    if (imagesFailed) {
+      throw imagesFailed;
+    }
     return inBatches(request.items, encodeImages);
   }
   const tokens = request.items.map((text) => /** @type {Tokenizer} */ (loaded.tokens).encode(text));
@@ -201,4 +216,13 @@ function toText(bytes) {
 function inWords(error) {
   const isOurs = error instanceof Error && /^Expected .*\.$/s.test(error.message);
   return isOurs ? error : new Error(`Expected the model to run; it stopped (${error}). Reload the page.`);
+}
+
+/** @param {import("./resize.js").Rgb} image */
+function opaque({ data, width, height }) {
+  const image = new ImageData(width, height);
+  for (let i = 0; i < width * height; i++) {
+    image.data.set([...data.subarray(3 * i, 3 * i + 3), 255], 4 * i);
+  }
+  return image;
 }

@@ -1,7 +1,7 @@
 // Draw: a canvas, and the captions that fit what is on it. Works with a mouse, a finger, and arrow keys.
 
 import { fillMenu, pixelsOf } from "../data.js";
-import { byId } from "../dom.js";
+import { byId, newest } from "../dom.js";
 import { captions } from "./captions.js";
 
 /** @typedef {import("../clip.js").Clip} Clip */
@@ -22,7 +22,9 @@ export function draw(clip, drawings) {
   const size = byId("draw-size", HTMLInputElement);
   const start = byId("draw-start", HTMLSelectElement);
   const cursor = byId("draw-cursor", HTMLSpanElement);
-  const show = captions(clip, drawings, "draw");
+  const best = byId("draw-best", HTMLParagraphElement);
+  const undo = byId("draw-undo", HTMLButtonElement);
+  const show = captions(clip, drawings, "draw", (text) => (best.textContent = text));
   const changed = () => show(context.getImageData(0, 0, canvas.width, canvas.height));
 
   /** @type {ImageData[]} */
@@ -30,6 +32,7 @@ export function draw(clip, drawings) {
   const remember = () => {
     before.push(context.getImageData(0, 0, canvas.width, canvas.height));
     before.splice(0, before.length - UNDOS);
+    undo.disabled = false;
   };
   const clear = () => {
     context.fillStyle = "#fff";
@@ -43,15 +46,24 @@ export function draw(clip, drawings) {
     context.stroke();
     changed();
   };
-  const startFrom = async () => {
-    remember();
+  const startFrom = newest(byId("draw-message", HTMLParagraphElement), async () => {
     const drawing = drawings.find(({ name }) => name === start.value);
-    if (drawing) {
-      context.putImageData(await pixelsOf(drawing), 0, 0);
+    const pixels = drawing && (await pixelsOf(drawing));
+    remember();
+    if (pixels) {
+      context.putImageData(pixels, 0, 0);
     } else {
       clear();
     }
     changed();
+  });
+  const takeBack = () => {
+    const last = before.pop();
+    undo.disabled = !before.length;
+    if (last) {
+      context.putImageData(last, 0, 0);
+      changed();
+    }
   };
 
   listenToPointer(canvas, remember, line);
@@ -62,16 +74,16 @@ export function draw(clip, drawings) {
     start.value = "";
     changed();
   });
-  byId("draw-undo", HTMLButtonElement).addEventListener("click", () => {
-    const last = before.pop();
-    if (last) {
-      context.putImageData(last, 0, 0);
-      changed();
+  undo.addEventListener("click", takeBack);
+  canvas.addEventListener("keydown", (event) => {
+    if (event.key === "z" && (event.ctrlKey || event.metaKey)) {
+      event.preventDefault();
+      takeBack();
     }
   });
   fillMenu(start, drawings, "house");
   start.prepend(new Option("an empty sheet", ""));
-  start.addEventListener("change", startFrom);
+  start.addEventListener("change", () => startFrom());
   byId("draw-example", HTMLImageElement).hidden = true;
   byId("draw-sheet", HTMLDivElement).hidden = false;
   startFrom();
@@ -90,13 +102,16 @@ function listenToPointer(canvas, begin, line) {
     y: (event.offsetY * canvas.height) / canvas.clientHeight,
   });
   canvas.addEventListener("pointerdown", (event) => {
+    if (!event.isPrimary || event.button) {
+      return; // a second finger, or another button
+    }
     canvas.setPointerCapture(event.pointerId);
     begin();
     last = place(event);
     line(last, last);
   });
   canvas.addEventListener("pointermove", (event) => {
-    if (last) {
+    if (last && event.isPrimary) {
       const next = place(event);
       line(last, next);
       last = next;

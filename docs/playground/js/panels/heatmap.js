@@ -2,7 +2,7 @@
 
 import { cosine } from "../clip.js";
 import { scoreColour, signedColour } from "../colours.js";
-import { byId, decimal, make, newest } from "../dom.js";
+import { byId, decimal, make, newest, required, say } from "../dom.js";
 
 /** @typedef {import("../clip.js").Clip} Clip */
 /** @typedef {import("../data.js").Drawing} Drawing */
@@ -29,14 +29,15 @@ export function heatmap(clip, drawings) {
     let vector;
     let chosen = -1;
     const show = newest(message, async () => {
-      [vector] = await clip.encodeTexts([input.value]);
+      [vector] = await clip.encodeTexts([required(input.value)]);
       const scores = columns.map(({ features }) => cosine(/** @type {Float32Array} */ (vector), features));
       scores.forEach((score, i) => paint(buttonOf(row.cells[i + 1]), score, `${input.value}, ${columns[i].caption}`));
       if (chosen >= 0) {
         explain(input.value, vector, columns[chosen]);
       }
     });
-    input.addEventListener("input", () => input.value.trim() && show());
+    input.addEventListener("input", () => show());
+    show();
     columns.forEach((drawing, i) => {
       buttonOf(row.cells[i + 1]).addEventListener("click", async ({ currentTarget }) => {
         table.querySelectorAll("button").forEach((button) => button.setAttribute("aria-pressed", "false"));
@@ -76,7 +77,7 @@ function buttonOf(cell) {
 function paint(button, score, title) {
   Object.assign(button.style, scoreColour(score));
   button.textContent = decimal(score);
-  button.title = title;
+  button.ariaLabel = button.title = `${title}: ${decimal(score)}`;
 }
 
 /**
@@ -95,6 +96,7 @@ function explain(text, vector, { caption, features }) {
     `“${text}” and ${caption}: ${vector.length} products. ${positive.length} are positive and add up to ` +
     `${decimal(sum(positive))}, ${negative.length} are negative and add up to ${decimal(sum(negative))}. ` +
     `Together: ${decimal(sum(products))}, the number in the cell.`;
+  say(byId("heatmap-words", HTMLParagraphElement).textContent ?? "");
   drawStrip(byId("heatmap-text-vector", HTMLCanvasElement), vector);
   drawStrip(byId("heatmap-image-vector", HTMLCanvasElement), features);
   drawStrip(byId("heatmap-products", HTMLCanvasElement), products);

@@ -1,14 +1,14 @@
 // Your own image: chosen, dropped or pasted. It is decoded and encoded in this tab, and goes nowhere.
 
 import { decode } from "../decode.js";
+import { shrunk } from "../data.js";
 import { byId, newest } from "../dom.js";
-import { squareOf } from "../preprocess.js";
 import { captions } from "./captions.js";
 
 /** @typedef {import("../clip.js").Clip} Clip */
 /** @typedef {import("../data.js").Drawing} Drawing */
 
-const SIZE = 64; // of the square that `tiny` sees
+const SHOWN = 640; // pixels of the longer side, as the page shows it
 
 /**
  * @param {Clip} clip
@@ -20,33 +20,31 @@ export function own(clip, drawings, onImage) {
   const target = byId("own", HTMLElement);
   const show = captions(clip, drawings, "own");
 
-  const open = newest(byId("own-problem", HTMLParagraphElement), async (/** @type {File} */ file) => {
-    const image = await decode(file);
-    showImage(byId("own-image", HTMLCanvasElement), image);
-    const { data, width, height } = squareOf(image, SIZE);
-    const seen = new ImageData(width, height);
-    for (let i = 0; i < width * height; i++) {
-      seen.data.set([data[3 * i], data[3 * i + 1], data[3 * i + 2], 255], 4 * i);
-    }
-    showImage(byId("own-seen", HTMLCanvasElement), seen);
+  const problem = byId("own-problem", HTMLParagraphElement);
+  const pair = byId("own-pair", HTMLDivElement);
+  const open = newest(problem, async (/** @type {File} */ file) => {
     byId("own-example", HTMLImageElement).hidden = true;
-    byId("own-pair", HTMLDivElement).hidden = false;
+    pair.hidden = true;
+    byId("own-captions", HTMLUListElement).replaceChildren();
+    const image = await decode(file);
+    const [seen] = await clip.squares([image]);
+    showImage(byId("own-image", HTMLCanvasElement), shrunk(image, SHOWN));
+    showImage(byId("own-seen", HTMLCanvasElement), seen);
+    pair.hidden = false;
     onImage(image);
     await show(image);
   });
 
   input.addEventListener("change", () => input.files?.[0] && open(input.files[0]));
-  target.addEventListener("dragover", (event) => {
+  document.addEventListener("dragover", (event) => event.preventDefault());
+  document.addEventListener("drop", (event) => {
     event.preventDefault();
-    target.classList.add("over");
-  });
-  target.addEventListener("dragleave", () => target.classList.remove("over"));
-  target.addEventListener("drop", (event) => {
-    event.preventDefault();
-    target.classList.remove("over");
     const file = event.dataTransfer?.files[0];
+    target.scrollIntoView({ block: "nearest" });
     if (file) {
       open(file);
+    } else {
+      problem.textContent = "Expected an image file; got something else, such as a link. Save the image first.";
     }
   });
   document.addEventListener("paste", (event) => {

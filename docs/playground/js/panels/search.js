@@ -1,7 +1,7 @@
 // Search: the drawings are ranked again at each key.
 
 import { cosine } from "../clip.js";
-import { byId, decimal, make, newest } from "../dom.js";
+import { byId, decimal, make, newest, required, say } from "../dom.js";
 
 /** @typedef {import("../clip.js").Clip} Clip */
 /** @typedef {import("../data.js").Drawing} Drawing */
@@ -16,15 +16,17 @@ export function search(clip, drawings) {
   const best = byId("search-best", HTMLParagraphElement);
 
   const show = newest(byId("search-message", HTMLParagraphElement), async (/** @type {string} */ text) => {
-    const [vector] = await clip.encodeTexts([text]);
+    const [vector] = await clip.encodeTexts([required(text)]);
     const ranked = drawings
       .map((drawing) => ({ ...drawing, score: cosine(vector, drawing.features) }))
       .sort((a, b) => b.score - a.score);
     list.replaceChildren(...ranked.map(item));
     best.textContent = `Best match for “${text}”: ${ranked[0].caption}, cosine ${decimal(ranked[0].score)}.`;
+    say(best.textContent);
   });
 
-  input.addEventListener("input", () => input.value.trim() && show(input.value));
+  input.addEventListener("input", () => show(input.value));
+  show(input.value); // what is saved may differ in the last place
   for (const button of document.querySelectorAll("#search .example")) {
     button.addEventListener("click", () => {
       input.value = button.textContent ?? "";

@@ -18,7 +18,6 @@ export function temperature(clip, drawings) {
   const slider = byId("temperature-scale", HTMLInputElement);
   const scale = byId("temperature-value", HTMLOutputElement);
   fillMenu(menu, drawings, "cat");
-  slider.value = String(Math.log10(clip.logitScale));
 
   /** @type {{texts: string[], scores: number[]}} */
   let state = { texts: [], scores: [] };
@@ -26,7 +25,7 @@ export function temperature(clip, drawings) {
     const { texts, scores } = state;
     const by = 10 ** Number(slider.value);
     const probabilities = softmax(scores, by);
-    scale.value = String(Math.round(by));
+    scale.value = slider.ariaValueText = String(Math.round(by));
     showBars(
       byId("temperature-cosines", HTMLUListElement),
       texts.map((label, i) => ({ label, value: scores[i], note: decimal(scores[i]) })),
@@ -39,15 +38,16 @@ export function temperature(clip, drawings) {
   const encode = newest(byId("temperature-message", HTMLParagraphElement), async () => {
     const drawing = /** @type {Drawing} */ (drawings.find(({ name }) => name === menu.value));
     const texts = listed(input.value);
+    Object.assign(image, { src: drawing.thumbnail, alt: drawing.caption });
     if (texts.length < 2) {
       throw new Error("Expected at least two texts, separated by commas. Add one.");
     }
     const vectors = await clip.encodeTexts(texts);
-    Object.assign(image, { src: drawing.thumbnail, alt: drawing.caption });
     state = { texts, scores: vectors.map((vector) => cosine(vector, drawing.features)) };
     draw();
   });
   slider.addEventListener("input", () => (state.texts.length ? draw() : encode()));
   menu.addEventListener("change", () => encode());
   input.addEventListener("input", () => encode());
+  encode();
 }

@@ -2,8 +2,8 @@
 
 import { cosine } from "../clip.js";
 import { signedColour } from "../colours.js";
-import { fillMenu, pixelsOf } from "../data.js";
-import { byId, decimal, newest, percent, showBars } from "../dom.js";
+import { fillMenu, pixelsOf, shrunk } from "../data.js";
+import { byId, decimal, newest, percent, required, say, showBars } from "../dom.js";
 import { occlude } from "../occlusion.js";
 
 /** @typedef {import("../clip.js").Clip} Clip */
@@ -32,10 +32,12 @@ export function why(clip, drawings) {
     const { signal } = (running = new AbortController());
     const drawing = drawings.find(({ name }) => name === menu.value);
     const image = drawing ? await pixelsOf(drawing) : /** @type {ImageData} */ (ownImage);
-    const [text] = await clip.encodeTexts([input.value]);
+    const [text] = await clip.encodeTexts([required(input.value)]);
     const [features] = await clip.encodeImages([image]);
     const score = cosine(text, features);
-    byId("why-score", HTMLParagraphElement).textContent = `“${input.value}”: cosine ${decimal(score)}.`;
+    const told = `“${input.value}”: cosine ${decimal(score)}.`;
+    byId("why-score", HTMLParagraphElement).textContent = told;
+    say(told);
     await showWords(clip, input.value, features, score, words);
     byId("why-example", HTMLImageElement).hidden = true;
     canvas.hidden = false;
@@ -60,10 +62,8 @@ export function why(clip, drawings) {
     progress.hidden = true;
   });
   const restart = () => {
-    if (input.value.trim()) {
-      running.abort();
-      explain();
-    }
+    running.abort();
+    explain();
   };
 
   fillMenu(menu, drawings, "bird");
@@ -73,10 +73,10 @@ export function why(clip, drawings) {
     restart();
   });
   return (image) => {
-    ownImage = smaller(image);
-    menu.querySelector("option[value='']")?.remove();
-    menu.prepend(new Option("your own image", "", true, true));
-    menu.value = "";
+    ownImage = shrunk(image, LONGEST);
+    if (!menu.querySelector("option[value='']")) {
+      menu.prepend(new Option("your own image", ""));
+    }
   };
 }
 
@@ -121,20 +121,4 @@ function showMap(canvas, image, map) {
   });
   Object.assign(canvas, { width: image.width, height: image.height });
   canvas.getContext("2d")?.putImageData(shown, 0, 0);
-}
-
-/** @param {ImageData} image */
-function smaller(image) {
-  const factor = LONGEST / Math.max(image.width, image.height);
-  if (factor >= 1) {
-    return image;
-  }
-  const full = new OffscreenCanvas(image.width, image.height);
-  full.getContext("2d")?.putImageData(image, 0, 0);
-  const width = Math.max(1, Math.round(factor * image.width));
-  const height = Math.max(1, Math.round(factor * image.height));
-  const small = /** @type {OffscreenCanvasRenderingContext2D} */ (new OffscreenCanvas(width, height).getContext("2d"));
-  small.imageSmoothingQuality = "high";
-  small.drawImage(full, 0, 0, width, height);
-  return small.getImageData(0, 0, width, height);
 }
