@@ -271,10 +271,10 @@ def test_a_drawing_that_does_not_come_is_told(page, served):
     page.wait_for_selector(LOADED)
     page.route("**/tree.png", lambda route: route.abort())
     page.select_option("#draw-start", "tree")
-    expect(page.locator("#draw-message")).to_have_text(re.compile(r"^Expected the file tree\.png"))
+    expect(page.locator("#draw-problem")).to_have_text(re.compile(r"^Expected the file tree\.png"))
     page.select_option("#draw-start", "ghost")
     expect(page.locator("#draw-captions li").first).to_contain_text("a ghost")
-    expect(page.locator("#draw-message")).to_have_text("")
+    expect(page.locator("#draw-problem")).to_have_text("")
 
 
 def test_both_languages_share_their_constants():

@@ -46,7 +46,7 @@ export function draw(clip, drawings) {
     context.stroke();
     changed();
   };
-  const startFrom = newest(byId("draw-message", HTMLParagraphElement), async () => {
+  const startFrom = newest(byId("draw-problem", HTMLParagraphElement), async () => {
     const drawing = drawings.find(({ name }) => name === start.value);
     const pixels = drawing && (await pixelsOf(drawing));
     remember();
