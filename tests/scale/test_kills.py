@@ -1,6 +1,7 @@
 """Whatever is killed, the next run finishes what is missing, and the shards are the same bytes."""
 
 import csv
+import functools
 import multiprocessing
 import os
 import signal
@@ -102,9 +103,9 @@ def _runs(pid):
 @pytest.mark.skipif(sys.platform == "win32", reason="sends the signal of Ctrl-C to a group of processes")
 def test_ctrl_c_stops_it_in_one_line_and_leaves_nothing_half(noise, tmp_path):
     rows = [[f"{i}-{turn}", noise[0].parent / f"{i}.png"] for turn in range(20) for i in range(96)]  # seconds of work
-    process = start(
-        [write(tmp_path / "manifest.csv", [["id", "path"], *rows])], tmp_path / "out", start_new_session=True
-    )
+    manifest = write(tmp_path / "manifest.csv", [["id", "path"], *rows])
+    heard = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a job of a shell script ignores it
+    process = start([manifest], tmp_path / "out", start_new_session=True, preexec_fn=heard)
     os.killpg(process.pid, signal.SIGINT)
     said = process.communicate()[1]
     assert process.returncode == 130
