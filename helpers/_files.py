@@ -1,6 +1,7 @@
-"""Inspect files: whether one is the same as before, and the hash of its content."""
+"""Inspect files: whether one is the same as before, and the hash of its content. Replace one whole."""
 
 import hashlib
+import os
 import stat
 from pathlib import Path
 from typing import NamedTuple
@@ -37,3 +38,17 @@ def sha256_of(file: Path) -> str:
     """
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def replace_file(file: Path, content: bytes) -> None:
+    """Write a file completely or not at all: a kill or a full disk leaves what was there.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    new = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        new.write_bytes(content)
+        new.replace(file)
+    finally:
+        new.unlink(missing_ok=True)

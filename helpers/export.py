@@ -22,7 +22,8 @@ from torch import nn
 from torch.nn import functional
 from torch.torch_version import TorchVersion
 
-from helpers._clip import CLIP, tokenizer
+from helpers._clip import CLIP, clip_preprocess, tokenizer
+from helpers._files import replace_file
 from helpers._validation import path_of, printable, reason, told
 from helpers.forward import causal_text_features, feature_size, image_features, refuse_not_clips_own
 from helpers.models import load
@@ -30,7 +31,6 @@ from helpers.models import load
 PRODUCER = "helpers.export"  # stands at the beginning of each file, so that nobody else's is overwritten
 OPSET = 18
 OLDEST_TORCH = "2.8"  # the first whose exporter keeps the number of texts and their length open
-MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)  # clip/clip.py, `_transform`
 INT8_MAX = 127
 
 
@@ -52,8 +52,9 @@ def export_onnx(model: CLIP, folder: str | os.PathLike, float32: bool = False) -
 
         - ``image.onnx`` maps ``pixels``, ``(n, 3, resolution, resolution)`` float32, preprocessed, to ``features``,
           ``(n, d)`` float32, not normalized;
-        - ``text.onnx`` maps ``tokens``, ``(n, length)`` int32, to ``features``. ``length`` may be anything from 2 to
-          the context length: the longest text with its start and end token. Shorter texts are padded with 0.
+        - ``text.onnx`` maps ``tokens``, ``(n, length)`` int32, to ``features``. ``length`` is that
+          of the longest text of the call, start and end token included: from 2 to the context length. Shorter texts are
+          padded with 0.
 
     Raises:
         FileExistsError: a file of that name was not written by this function.
@@ -183,10 +184,11 @@ def _store_in_float16(graph: Any, matrix: Any) -> None:
 
 
 def _metadata(model: CLIP) -> dict[str, Any]:
+    normalization = clip_preprocess(model.visual.input_resolution).transforms[-1]
     return {
         "resolution": model.visual.input_resolution,
-        "mean": MEAN,
-        "std": STD,
+        "mean": normalization.mean,
+        "std": normalization.std,
         "context_length": model.context_length,
         "logit_scale": round(model.logit_scale.exp().item(), 4),
     }
@@ -203,19 +205,14 @@ def _write(proto: Any, file: Path, metadata: dict[str, Any]) -> None:
     del proto.metadata_props[:]
     for key, value in metadata.items():
         proto.metadata_props.add(key=key, value=json.dumps(value))
-    part = file.with_name(f"{file.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(proto.SerializeToString())
-        part.replace(file)
-    finally:
-        part.unlink(missing_ok=True)
+    replace_file(file, proto.SerializeToString())
 
 
 def _refuse_what_cannot_export() -> None:
     missing = [name for name in ("onnx", "onnxscript") if importlib.util.find_spec(name) is None]
     if missing:
         raise ModuleNotFoundError(
-            f"Expected {' and '.join(missing)}, which write ONNX files; got none. Run `pip install onnx onnxscript`.",
+            f"Writing ONNX files needs {' and '.join(missing)}; got none. Run `pip install onnx onnxscript`.",
             name=missing[0],
         )
     if TorchVersion(torch.__version__) < OLDEST_TORCH:

@@ -11,6 +11,7 @@ from types import ModuleType
 import IPython.display
 from PIL import Image, ImageOps
 
+from helpers._files import replace_file
 from helpers._validation import path_of, printable, reason, shown, strings
 from helpers.images import ImageError, open_image
 
@@ -151,12 +152,8 @@ def _save(file: Path, question: str, image: str, label: str) -> None:
     """Add one label, or change it: the file is replaced completely or not at all."""
     rows = {**_read(file), (question, image): label}
     file.parent.mkdir(parents=True, exist_ok=True)
-    new = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        with new.open("w", newline="", encoding="utf-8") as table:
-            writer = csv.writer(table, lineterminator="\n")
-            writer.writerow(COLUMNS)
-            writer.writerows((*key, value) for key, value in rows.items())
-        new.replace(file)
-    finally:
-        new.unlink(missing_ok=True)
+    table = io.StringIO(newline="")
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows((*key, value) for key, value in rows.items())
+    replace_file(file, table.getvalue().encode())

@@ -2,7 +2,6 @@
 
 import base64
 import io
-import os
 from collections.abc import Iterable
 from html import escape
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from helpers._files import replace_file
 from helpers._validation import printable, reason
 from helpers.images import ImageError, open_image
 from helpers.index.query import Match
@@ -79,14 +79,10 @@ def write_page(file: Path, text: str) -> None:
         OSError: it cannot be written.
     """
     refuse_foreign(file)
-    new = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        new.write_bytes(text.encode())
-        new.replace(file)
+        replace_file(file, text.encode())
     except OSError as error:
         raise type(error)(f"Cannot write {printable(file)} ({reason(error)}). Choose another place.") from error
-    finally:
-        new.unlink(missing_ok=True)
 
 
 def page(query: str, model: str, matches: list[Match], notes: list[str], threshold: float | None = None) -> str:
